@@ -1,0 +1,153 @@
+"""`Decoder`: everything that generates text. The core is async; the sync twins run it on one loop thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from typing import Any, Self, TypeVar
+
+from decoder.types import Completion, Constraint, ConstraintKind, Event, Finished, Prompt, Sampling, Tool
+
+T = TypeVar("T")
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def background_loop() -> asyncio.AbstractEventLoop:
+    """The process's one background event loop, started on first use in a daemon thread."""
+    global _loop
+    with _lock:
+        if _loop is None or _loop.is_closed():
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name="hearth-loop", daemon=True).start()
+        return _loop
+
+
+def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and wait; Ctrl-C cancels it before it is re-raised."""
+    future = asyncio.run_coroutine_threadsafe(coroutine, background_loop())
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def iterate_sync(events: AsyncIterator[T]) -> Iterator[T]:
+    """Iterate an async generator from sync code; leaving early closes it, which cancels the work behind it."""
+
+    async def advance() -> tuple[bool, T | None]:
+        try:
+            return True, await anext(events)
+        except StopAsyncIteration:
+            return False, None
+
+    async def close() -> None:
+        aclose = getattr(events, "aclose", None)
+        if aclose is not None:
+            await aclose()
+
+    try:
+        while True:
+            more, event = run_sync(advance())
+            if not more:
+                return
+            yield event  # type: ignore[misc]  # `more` says that it is a T
+    finally:
+        run_sync(close())
+
+
+class Decoder(ABC):
+    """A model that completes conversations.
+
+    Implement `astream` alone, or both async methods where one request is cheaper than a stream.
+    Every implementation passes tests/decoder/test_contract.py.
+
+    Attributes:
+        model: the name that the decoder answers to.
+        constraints: the constraint kinds that it enforces.
+    """
+
+    model: str = ""
+    constraints: frozenset[ConstraintKind] = frozenset()
+
+    @abstractmethod
+    def astream(
+        self,
+        prompt: Prompt,
+        *,
+        sampling: Sampling | None = None,
+        constraint: Constraint | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> AsyncIterator[Event]:
+        """Yield deltas as they are generated, then exactly one `Finished`.
+
+        Closing the iterator early stops the generation behind it. Raises DecoderError leaves.
+        """
+
+    async def acomplete(
+        self,
+        prompt: Prompt,
+        *,
+        sampling: Sampling | None = None,
+        constraint: Constraint | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> Completion:
+        """The whole completion. Raises DecoderError leaves."""
+        async for event in self.astream(prompt, sampling=sampling, constraint=constraint, tools=tools):
+            if isinstance(event, Finished):
+                return event.completion
+        raise AssertionError("a stream ended without Finished and without an error")
+
+    def complete(
+        self,
+        prompt: Prompt,
+        *,
+        sampling: Sampling | None = None,
+        constraint: Constraint | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> Completion:
+        """`acomplete` for code without an event loop."""
+        return run_sync(self.acomplete(prompt, sampling=sampling, constraint=constraint, tools=tools))
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        sampling: Sampling | None = None,
+        constraint: Constraint | None = None,
+        tools: Sequence[Tool] = (),
+    ) -> Iterator[Event]:
+        """`astream` for code without an event loop."""
+        return iterate_sync(self.astream(prompt, sampling=sampling, constraint=constraint, tools=tools))
+
+    async def acount_tokens(self, prompt: Prompt) -> int:
+        """Tokens of the prompt with its chat template; the default overestimates, at one per three bytes."""
+        from decoder.types import as_messages
+
+        return sum(len(m.text.encode()) // 3 + 8 for m in as_messages(prompt))
+
+    async def acontext_length(self) -> int | None:
+        """Most tokens of prompt and completion together, or None when the decoder does not tell."""
+        return None
+
+    async def aclose(self) -> None:
+        """Release connections and memory. Idempotent."""
+
+    def close(self) -> None:
+        """`aclose` for code without an event loop."""
+        run_sync(self.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
