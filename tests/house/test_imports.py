@@ -1,0 +1,41 @@
+"""Imports run one way, and cheap rooms stay cheap."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("decoder", "prompts", "rag", "agents", "alignment", "generators", "ui")
+HEAVY = ("torch", "transformers", "langchain_core", "llama_index", "streamlit", "openai", "numpy", "pydantic", "aiohttp")
+
+
+def test_the_import_contracts_hold():
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
+    run = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "0 broken" in run.stdout
+
+
+def test_importing_every_room_loads_nothing_heavy():
+    code = f"import sys, {', '.join(ROOMS)}; print([m for m in {HEAVY!r} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_says_what_it_is(room):
+    tree = ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))
+    assert len(ast.get_docstring(tree) or "") > 40
+
+
+def test_no_file_has_more_than_400_lines():
+    files = [f for room in ROOMS for f in (ROOT / room).rglob("*.py")]
+    long = {str(f.relative_to(ROOT)): n for f in files if (n := len(f.read_text().splitlines())) > 400}
+    assert long == {}
+    assert len(files) > 20
