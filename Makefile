@@ -25,8 +25,8 @@ help: ## list what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
 
 chat: $(VENV)/.rag ## chat with a knowledge base; DOCS=path for your own files, Q="question" for one answer
-	@$(BIN)/hearth $(if $(Q),ask "$$Q",chat) --docs "$(DOCS)"
-export Q
+	@$(BIN)/hearth $(if $(Q),ask "$$Q",chat) --docs "$$DOCS"
+export DOCS Q
 
 test: $(VENV)/.dev vllm ## install everything and run all tests; PYTEST_ARGS="-k chat" for some
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
