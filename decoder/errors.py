@@ -87,7 +87,13 @@ class ServerFailed(DecoderError):
 
 
 class RateLimited(DecoderError):
-    """The server kept answering 429 or 503 until the retry budget was spent."""
+    """The server kept answering 429 or 503 until the retry budget was spent.
+
+    Attributes:
+        retry_after: seconds that the server asked to wait, where it said so.
+    """
+
+    retry_after: float | None = None
 
 
 class RequestRefused(DecoderError):
