@@ -1,0 +1,112 @@
+"""Tool calls without a parser on the server: the prompt that asks for them, their constraint, and reading them back.
+
+A model that must call writes one JSON object under a constraint; one that may call writes
+`<tool_call>{…}</tool_call>`, in the form that Hermes and Qwen models were taught, and the part between the tags is
+constrained. Knows nothing of running tools.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeAlias
+
+from decoder.constraint import structural_tag, tool_call
+from decoder.types import Constraint, Message, TextPart, Tool, ToolCall, system
+
+BEGIN, END = "<tool_call>", "</tool_call>"
+ToolChoice: TypeAlias = Literal["auto", "required"]
+
+
+def constraint_for(tools: Sequence[Tool], choice: ToolChoice, parallel: bool = True) -> Constraint:
+    """What output may be: any text with well-formed calls in it ("auto"), or exactly one call ("required").
+
+    Raises ConstraintRefused when there is no tool or two share a name.
+    """
+    call = tool_call(tools)
+    if choice == "required":
+        return call
+    tag = {"begin": BEGIN, "content": {"type": "json_schema", "json_schema": call.value}, "end": END}
+    form = {"type": "triggered_tags", "triggers": [BEGIN], "tags": [tag], "stop_after_first": not parallel}
+    return structural_tag({"type": "structural_tag", "format": form})
+
+
+def with_tools(messages: Sequence[Message], tools: Sequence[Tool], choice: ToolChoice) -> tuple[Message, ...]:
+    """The conversation with the tools described in its system message, which is added when there is none."""
+    described = "\n".join(
+        json.dumps({"name": t.name, "description": t.description, "parameters": t.parameters}, ensure_ascii=False)
+        for t in tools
+    )
+    form = '{"name": <name>, "arguments": <object>}'
+    how = f"Answer with one JSON object {form} and nothing else."
+    if choice == "auto":
+        how = f"To call one, write {BEGIN}{form}{END}. Otherwise answer in plain text."
+    text = f"You can call these tools, one JSON description a line:\n{described}\n{how}"
+    if not messages or messages[0].role != "system":
+        return (system(text), *messages)
+    first = messages[0]
+    parts = (TextPart(first.content),) if isinstance(first.content, str) else first.content
+    return (system("\n\n".join([*(p.text for p in parts if isinstance(p, TextPart)), text])), *messages[1:])
+
+
+def read_call(text: str) -> ToolCall | None:
+    """The call that a JSON object `{"name": …, "arguments": {…}}` asks for; None when `text` is not one, whole."""
+    try:
+        call = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(call, dict) or not isinstance(call.get("name"), str):
+        return None
+    arguments = call.get("arguments")
+    if not isinstance(arguments, dict):
+        return None
+    return ToolCall(f"call_{uuid.uuid4().hex[:24]}", call["name"], json.dumps(arguments, ensure_ascii=False))
+
+
+class CallSplitter:
+    """Separates streamed text into text and tagged calls, whatever pieces it comes in.
+
+    A tag that holds no whole call is given back as the text that it is.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, piece: str) -> Iterator[str | ToolCall]:
+        """What can be told after `piece`; the beginning of a tag is held back."""
+        self._held += piece
+        while True:
+            before, begin, rest = self._held.partition(BEGIN)
+            if not begin:
+                yield from self._release()
+                return
+            body, end, after = rest.partition(END)
+            if before:
+                yield before
+            if not end:
+                self._held = begin + rest
+                return
+            yield read_call(body) or f"{begin}{body}{end}"
+            self._held = after
+
+    def _release(self) -> Iterator[str]:
+        kept = next((n for n in range(len(BEGIN) - 1, 0, -1) if self._held.endswith(BEGIN[:n])), 0)
+        cut = len(self._held) - kept
+        ready, self._held = self._held[:cut], self._held[cut:]
+        if ready:
+            yield ready
+
+    def finish(self) -> Iterator[str]:
+        """What was held back until the end."""
+        held, self._held = self._held, ""
+        if held:
+            yield held
+
+
+def split_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
+    """A whole answer as its text and its tagged calls."""
+    splitter = CallSplitter()
+    pieces = [*splitter.feed(text), *splitter.finish()]
+    words = "".join(piece for piece in pieces if isinstance(piece, str))
+    return words, tuple(piece for piece in pieces if isinstance(piece, ToolCall))
