@@ -1,0 +1,108 @@
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from rag.types import Answer, AnswerDelta, Citation, Hit, IndexReport, Passage
+from ui.cli import wiring
+from ui.cli.main import main
+
+TEXT = "The rent is 900 euros."
+CITATION = Citation(1, TEXT, "lease.pdf", "Lease", 10, 32, 3, 3, page=2, passage_id="p1")
+PASSAGE = Passage("p1", TEXT, "lease.pdf", "Lease", 10, 32, 3, 3, page=2)
+ANSWER = Answer("The rent is 900 euros [1].", (CITATION,), 0.9, (Hit(PASSAGE, 0.5),), generated=True)
+REFUSAL = Answer("The documents do not say.", refused=True)
+
+
+@dataclass
+class FakeBase:
+    """A knowledge base that knows one lease; a question about the moon is refused."""
+
+    name: str = "default"
+    decoder: object = None
+    answers: dict = field(default_factory=dict)
+    calls: list = field(default_factory=list)
+    report: IndexReport = field(default_factory=lambda: IndexReport(added=("lease.pdf",), passages=1, seconds=0.1))
+
+    def add(self, paths, on_progress=None):
+        self.calls.append(("add", tuple(str(path) for path in paths)))
+        return self.report
+
+    def search(self, query, limit=8):
+        return [Hit(PASSAGE, 0.5, dense=0.7, sparse=3.2)][:limit]
+
+    def ask(self, question, history=()):
+        return self.answers.get(question, REFUSAL if "moon" in question else ANSWER)
+
+    def stream(self, question, history=()):
+        self.calls.append(("stream", question, tuple(history)))
+        answer = self.ask(question)
+        if isinstance(answer, BaseException):
+            yield AnswerDelta("The rent")
+            raise answer
+        for word in answer.text.split(" "):
+            yield AnswerDelta(word + " ")
+        yield answer
+
+    def open(self, citation):
+        return f"2  Before.\n3  {citation.quote}\n4  After."
+
+    def remove(self, source):
+        self.calls.append(("remove", source))
+
+    def close(self):
+        self.calls.append(("close",))
+
+
+@pytest.fixture(autouse=True)
+def house(tmp_path, monkeypatch):
+    """No settings of whoever runs the tests, and an empty home."""
+    import os
+
+    for variable in [name for name in os.environ if name.startswith("HEARTH_") and name != "HEARTH_TEST_DATA"]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("HEARTH_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """The knowledge base that commands open, and all that were opened under another name."""
+    base = FakeBase()
+    opened = {"default": base}
+
+    def open_fake(name, decoder=None):
+        found = opened.setdefault(name, FakeBase(name))
+        found.decoder = decoder
+        return found
+
+    base.opened = opened
+    monkeypatch.setattr(wiring, "open_knowledge_base", open_fake)
+    monkeypatch.setattr(wiring, "knowledge_bases", lambda: sorted(opened))
+    monkeypatch.setattr(wiring, "find_decoder", lambda choice: None)
+    return base
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def hearth(capsys):
+    """Runs `hearth` in this process."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run

@@ -1,0 +1,160 @@
+import os
+import shutil
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from decoder.errors import UsageError
+from ui.cli import checks, rooms, wiring
+from ui.cli.checks import Row
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def row_of(rows):
+    (row,) = rows
+    return row
+
+
+def program(folder, name, script):
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_shows_a_line_a_row_and_the_remedy_below_it(hearth, monkeypatch):
+    rows = [Row("one", "ok", "fine"), Row("two", "warn", "so so [bold]\x1b[2J", "Look at it")]
+    monkeypatch.setattr(checks, "ALL", (lambda: rows,))
+    result = hearth("doctor")
+    assert result.code == 0
+    assert [line.split() for line in result.out.splitlines()] == [
+        ["ok", "one", "fine"],
+        ["warn", "two", "so", "so", "[bold]"],
+        ["Look", "at", "it"],
+    ]
+
+
+def test_a_row_that_fails_is_the_exit_code(hearth, monkeypatch):
+    monkeypatch.setattr(checks, "ALL", (lambda: [Row("one", "fail", "broken", "Mend it")],))
+    result = hearth("doctor", "--json")
+    assert result.code == 1
+    assert result.json == {
+        "ok": False,
+        "rows": [{"name": "one", "state": "fail", "detail": "broken", "remedy": "Mend it"}],
+    }
+
+
+def test_a_check_that_meets_an_error_reports_it_and_the_others_go_on(hearth, monkeypatch):
+    def knowledge_bases():
+        raise UsageError("opening the index", "it is damaged", "Index again")
+
+    monkeypatch.setattr(checks, "ALL", (knowledge_bases, lambda: [Row("last", "ok", "fine")]))
+    first, last = hearth("doctor", "--json").json["rows"]
+    assert (first["name"], first["state"], first["remedy"]) == ("knowledge bases", "fail", "Index again")
+    assert last["name"] == "last"
+
+
+def test_here_every_check_gives_rows(hearth):
+    rows = {row["name"]: row for row in hearth("doctor", "--json").json["rows"]}
+    assert rows["python"]["state"] == "ok"
+    assert rows["rooms"]["state"] == "ok"
+    assert f"torch {metadata.version('torch')}" in rows["extra rag"]["detail"]
+    assert rows["embedder"]["state"] == "ok"
+    assert {"disk", "memory", "gpu", "decoder", "vllm", "knowledge bases"} <= set(rows)
+
+
+def test_the_extras_are_those_of_the_project():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for name, packages in checks.EXTRAS.items():
+        assert list(packages) == [requirement.split("=")[0].rstrip("><~!") for requirement in extras[name]]
+    assert set(checks.EXTRAS) == {name for name, packages in extras.items() if packages} - {"dev"}
+
+
+def test_another_python_fails(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 1, "final", 0))
+    assert row_of(checks.python()).state == "fail"
+
+
+def test_a_foreign_room_fails_with_the_remedy(hearth, monkeypatch, tmp_path):
+    (tmp_path / "agents_elsewhere").mkdir()
+    (tmp_path / "agents_elsewhere" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(rooms, "ROOMS", ("rag", "agents_elsewhere"))
+    with pytest.raises(rooms.ForeignRoom, match="Uninstall or rename"):
+        checks.room_names()
+
+
+def test_two_packages_that_claim_a_room_fail(monkeypatch):
+    claims = {"agents": ["hearth", "other-agents"], "rag": ["hearth", "hearth"]}
+    monkeypatch.setattr(metadata, "packages_distributions", lambda: claims)
+    row = row_of(checks.room_names())
+    assert row.state == "fail"
+    assert "agents: hearth, other-agents" in row.detail
+    assert "rag" not in row.detail
+
+
+def test_a_missing_extra_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(checks, "EXTRAS", {"rag": ("no-such-package",), "langchain": ("no-such-package",)})
+    needed, optional = checks.extras()[:2]
+    assert (needed.state, needed.remedy) == ("fail", "pip install 'hearth[rag]'")
+    assert optional.state == "ok"
+
+
+def test_torchvision_for_cuda_beside_a_cpu_torch_is_warned_of(monkeypatch):
+    versions = {"torch": "2.13.0+cpu", "torchvision": "0.28.0"}
+    monkeypatch.setattr(checks, "_version", versions.get)
+    assert checks.extras()[-1].remedy == "pip uninstall torchvision"
+    versions["torchvision"] += "+cpu"
+    assert checks.extras()[-1].name == "extra langchain"
+
+
+def test_embedding_weights_that_were_changed_fail(hearth, monkeypatch, tmp_path):
+    from rag import embed
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"other weights")
+    monkeypatch.setattr(embed, "_packaged_model", lambda: tmp_path / "model")
+    monkeypatch.setattr(checks, "ALL", (checks.embedder,))
+    (row,) = hearth("doctor", "--json").json["rows"]
+    assert row["state"] == "fail"
+    assert "other weights" in row["detail"]
+
+
+@pytest.mark.parametrize(("free", "state"), [(100, "ok"), (1, "warn"), (0.1, "fail")])
+def test_disk_space(monkeypatch, free, state):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, free * 2**30))
+    assert row_of(checks.disk()).state == state
+
+
+def test_a_home_that_cannot_be_written(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HEARTH_HOME", str(tmp_path / "file" / "home"))
+    assert row_of(checks.disk()).state == "fail"
+
+
+@pytest.mark.parametrize(("available", "state"), [(8 * 2**30, "ok"), (2**30, "warn"), (None, "ok")])
+def test_memory(monkeypatch, available, state):
+    monkeypatch.setattr(checks, "_available_memory", lambda: available)
+    assert row_of(checks.memory()).state == state
+
+
+def test_gpus_are_listed(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "CPU" in row_of(checks.gpu()).detail
+    program(tmp_path, "nvidia-smi", "echo 'NVIDIA H200, 143771 MiB'")
+    assert row_of(checks.gpu()).detail == "NVIDIA H200, 143771 MiB"
+    program(tmp_path, "nvidia-smi", "exit 9")
+    assert row_of(checks.gpu()).state == "warn"
+
+
+def test_a_damaged_knowledge_base_fails_by_name(hearth, monkeypatch):
+    folder = Path(os.environ["HEARTH_HOME"]) / "indexes" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{")
+    (row,) = checks.knowledge_bases()
+    assert (row.state, row.name) == ("fail", "knowledge base")
+    assert "mine" in row.detail
+    assert wiring.knowledge_bases() == ["mine"]

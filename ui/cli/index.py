@@ -1,0 +1,38 @@
+"""`hearth index`: read files and folders into a knowledge base."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ui.cli import wiring
+from ui.cli.main import new_app
+from ui.cli.options import Debug, Json, KnowledgeBaseName
+from ui.cli.output import describe, print_json, print_text
+
+app = new_app()
+
+
+@app.command()
+def index(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Files and folders.", show_default=False)],
+    kb: KnowledgeBaseName = wiring.DEFAULT,
+    json: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Read files and folders into a knowledge base.
+
+    What has not changed since the last time is left alone, and what was deleted from a folder leaves the knowledge
+    base too. The exit code is 2 when nothing at all could be read.
+    """
+    with closing(wiring.open_knowledge_base(kb)) as base:
+        report = wiring.read_documents(base, paths)
+    if json:
+        print_json(report)
+    else:
+        print_text(f"{kb}: {describe(report)}")
+    read = report.unchanged or report.added or report.updated or report.removed or report.duplicates
+    return 0 if read else 2

@@ -1,0 +1,68 @@
+"""One chat: which knowledge base, which decoder, what was said so far. Prints nothing and reads no keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from decoder.types import Message, assistant, user
+from ui.cli import wiring
+
+if TYPE_CHECKING:
+    from decoder.base import Decoder
+    from rag.knowledge import KnowledgeBase
+    from rag.types import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question, its answer, and the knowledge base that it was put to."""
+
+    kb: str
+    question: str
+    answer: Answer
+
+
+@dataclass(slots=True)
+class Session:
+    """The state of a chat.
+
+    Attributes:
+        base, kb: the knowledge base and its name.
+        decoder: what writes the answers; None when they are quoted.
+        turns: finished turns, oldest first. A stopped answer is none.
+        saved: files that this chat wrote, which it may write again.
+    """
+
+    base: KnowledgeBase
+    kb: str
+    decoder: Decoder | None = None
+    turns: list[Turn] = field(default_factory=list)
+    saved: set[Path] = field(default_factory=set)
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        """What the decoder is to remember: the turns with the present knowledge base that were answered."""
+        turns = (turn for turn in self.turns if turn.kb == self.kb and not turn.answer.refused)
+        return tuple(message for turn in turns for message in (user(turn.question), assistant(turn.answer.text)))
+
+    @property
+    def last(self) -> Answer | None:
+        """The last answer."""
+        return self.turns[-1].answer if self.turns else None
+
+    def use(self, kb: str, decoder: Decoder | None) -> None:
+        """Change the knowledge base or the decoder; the present ones stay when the new ones cannot be opened."""
+        base = wiring.open_knowledge_base(kb, decoder)
+        old_base, old_decoder = self.base, self.decoder
+        self.base, self.kb, self.decoder = base, kb, decoder
+        old_base.close()
+        if old_decoder is not None and old_decoder is not decoder:
+            old_decoder.close()
+
+    def close(self) -> None:
+        """Let go of the knowledge base and the decoder."""
+        self.base.close()
+        if self.decoder is not None:
+            self.decoder.close()
