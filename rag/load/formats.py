@@ -1,0 +1,110 @@
+"""Which formats are read, by file name and by first bytes. Imports no parser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from rag.errors import DamagedDocument, EncryptedDocument, UnsupportedFormat
+
+HEAD = 4096
+"""Bytes of a file that are enough to know its format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format: `rag.load.<name>` holds its parser, a function `parse(data: bytes) -> Parsed`.
+
+    Attributes:
+        imports: libraries that the parser loads, imported before its memory is measured.
+    """
+
+    name: str
+    media_type: str
+    suffixes: tuple[str, ...]
+    imports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a parser makes of a file: its pages as text (one page for unpaged formats), and its own title."""
+
+    pages: tuple[str, ...]
+    title: str = ""
+
+
+TEXT = Format("text", "text/plain", (".txt", ".text", ".rst", ".adoc", ".org"), ("charset_normalizer",))
+MARKDOWN = Format("markdown", "text/markdown", (".md", ".markdown", ".mdown", ".mkd"), ("charset_normalizer",))
+HTML = Format("html", "text/html", (".html", ".htm", ".xhtml"), ("bs4", "lxml.etree", "markdownify"))
+PDF = Format("pdf", "application/pdf", (".pdf",), ("pypdfium2",))
+DOCX = Format(
+    "docx",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    (".docx",),
+    ("mammoth", "bs4", "lxml.etree", "markdownify"),
+)
+FORMATS = (TEXT, MARKDOWN, HTML, PDF, DOCX)
+BY_NAME = {each.name: each for each in FORMATS}
+BY_SUFFIX = {suffix: each for each in FORMATS for suffix in each.suffixes}
+
+_ZIP, _OLE, _PDF = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"%PDF-"
+_UTF_16_OR_32 = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+
+
+def supported(path: PurePath) -> bool:
+    """Whether the name alone says that a parser reads this file."""
+    return path.suffix.lower() in BY_SUFFIX
+
+
+def identify(path: PurePath, data: bytes, step: str, source: str) -> Format:
+    """The format of a file, from its suffix, or from its first bytes where the suffix says nothing.
+
+    Raises:
+        UnsupportedFormat: no parser reads it.
+        DamagedDocument: its first bytes are not what its suffix promises.
+        EncryptedDocument: an Office file behind a password.
+    """
+    head = data[:HEAD]
+    named = BY_SUFFIX.get(path.suffix.lower())
+    if named is None:
+        return _by_magic(path, head, step, source)
+    if named is PDF and _PDF not in head[:1024]:
+        raise DamagedDocument(step, "it does not begin as a PDF does", "Export it again", source)
+    if named is DOCX and not head.startswith(_ZIP):
+        if head.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in data:
+            raise EncryptedDocument(step, "it needs a password", "Save a copy without one", source)
+        raise DamagedDocument(step, "it does not begin as a DOCX does", "Save it as .docx again", source)
+    if named not in (PDF, DOCX) and _is_binary(head):
+        raise DamagedDocument(step, f"it is binary, not {named.name}", "Check its file name", source)
+    return named
+
+
+def _by_magic(path: PurePath, head: bytes, step: str, source: str) -> Format:
+    if head.startswith(_PDF):
+        return PDF
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:15].lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return HTML
+    if not path.suffix and head and not _is_binary(head):
+        return TEXT
+    kind = path.suffix or "a file of this kind"
+    known = " ".join(sorted(BY_SUFFIX))
+    raise UnsupportedFormat(step, f"{kind} is not read", f"Formats that are: {known}", source)
+
+
+def _is_binary(head: bytes) -> bool:
+    """A NUL says so, unless the text is UTF-16 or UTF-32 (by its mark, or by NULs in every other byte alone)."""
+    if b"\0" not in head or head.startswith(_UTF_16_OR_32):
+        return False
+    return unmarked_utf16(head) is None
+
+
+def unmarked_utf16(data: bytes) -> str | None:
+    """The byte order of UTF-16 without a mark, where most of the text is ASCII; None when it is not that."""
+    even, odd = data[0:HEAD:2], data[1:HEAD:2]
+    if not odd or (len(data) % 2 and len(data) < HEAD):
+        return None
+    for nul, other, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if nul.count(0) > 0.7 * len(nul) and not other.count(0):
+            return name
+    return None

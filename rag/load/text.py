@@ -1,0 +1,63 @@
+"""Plain text: find the encoding, normalise the line ends, keep everything else."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from rag.errors import DamagedDocument
+from rag.load.formats import Parsed, unmarked_utf16
+
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+FEW = 32
+"""Below so many bytes beyond ASCII, statistics guess worse than "Western European"."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+
+
+def parse(data: bytes) -> Parsed:
+    """Text in any of the usual encodings; raises DamagedDocument when the bytes are no text."""
+    return Parsed((decode(data),))
+
+
+def decode(data: bytes) -> str:
+    r"""Bytes as text with `\n` line ends: by mark, then UTF-8, UTF-16 without a mark, else the likeliest."""
+    try:
+        text = _decode(data)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise DamagedDocument("loading", f"its text cannot be decoded: {error}", "Save it as UTF-8") from error
+    if len(_CONTROL.findall(text)) > 0.1 * len(text):
+        raise DamagedDocument("loading", "it is binary, not text", "Check its file name")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _decode(data: bytes) -> str:
+    for mark, encoding in MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding)
+    if unmarked := unmarked_utf16(data):
+        return data.decode(unmarked)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return _legacy(data)
+
+
+def _legacy(data: bytes) -> str:
+    """A one-byte or East Asian encoding. Few accents are Western; with more, charset-normalizer tells better."""
+    high = sum(byte > 0x7F for byte in data[: 1 << 16])
+    if high >= FEW or high > 0.3 * len(data):
+        from charset_normalizer import from_bytes
+
+        if best := from_bytes(data).best():
+            return str(best)
+    try:
+        return data.decode("cp1252")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
