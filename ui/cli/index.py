@@ -18,7 +18,7 @@ app = new_app()
 
 @app.command()
 def index(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="Files and folders.", show_default=False)],
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
     kb: KnowledgeBaseName = wiring.DEFAULT,
     json: Json = False,
     debug: Debug = False,

@@ -73,9 +73,7 @@ def _document(entry: Any) -> dict[str, Any]:
 
 @app.command()
 def remove(
-    sources: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE...]", help="Documents, by the names that `documents` lists.")
-    ] = None,
+    sources: Annotated[list[str] | None, typer.Argument(help="Documents, by the names that `documents` lists.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove the whole knowledge base.")] = False,
     kb: KnowledgeBaseName = wiring.DEFAULT,
     json: Json = False,

@@ -50,6 +50,7 @@ def load(name: str) -> Any:
 
 def new_app(**settings: Any) -> typer.Typer:
     """A Typer application with the house's settings: plain help, and errors left to `main`."""
+    settings = {"add_completion": False, **settings}
     return typer.Typer(
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -58,7 +59,7 @@ def new_app(**settings: Any) -> typer.Typer:
     )
 
 
-app = new_app(cls=LazyGroup)
+app = new_app(cls=LazyGroup, add_completion=True)
 
 
 @app.callback(invoke_without_command=True)

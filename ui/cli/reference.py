@@ -54,21 +54,24 @@ def _chat_commands() -> Iterator[str]:
 
 
 def _commands() -> Iterator[str]:
-    root: Any = typer.main.get_command(app)
-    yield _help(root, "hearth")
+    context = typer.main.get_command(app).make_context(
+        "hearth", [], resilient_parsing=True, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    yield _help(context)
     for name in COMMANDS:
-        command = load(name)
-        yield _help(command, f"hearth {name}")
-        yield from (_help(child, f"hearth {name} {word}") for word, child in getattr(command, "commands", {}).items())
+        yield from _with_children(load(name), name, context)
 
 
-def _help(command: Any, path: str) -> str:
+def _with_children(command: Any, name: str, parent: Any) -> Iterator[str]:
+    context = command.make_context(name, [], parent=parent, resilient_parsing=True)
+    yield _help(context)
+    for word, child in getattr(command, "commands", {}).items():
+        yield from _with_children(child, word, context)
+
+
+def _help(context: Any) -> str:
     """The section of one command."""
-    with command.make_context(
-        path, [], resilient_parsing=True, terminal_width=WIDTH, max_content_width=WIDTH
-    ) as context:
-        text = command.get_help(context)
-    return f"### {path}\n\n```text\n{text.strip()}\n```\n"
+    return f"### {context.command_path}\n\n```text\n{context.get_help().strip()}\n```\n"
 
 
 def main() -> int:
