@@ -19,7 +19,7 @@ from decoder.types import (
     ToolCallDelta,
     Usage,
 )
-from decoder.wire import finish_reason_from, logprobs_from, malformed, reasoning_of, usage_from
+from decoder.wire import arguments_of, finish_reason_from, logprobs_from, malformed, reasoning_of, usage_from
 
 STEP = "streaming the decoder's answer"
 
@@ -98,6 +98,8 @@ class Assembly:
         self._model = self._model or chunk.get("model") or ""
         for item in chunk["choices"]:
             index = item.get("index", 0)
+            if not isinstance(index, int):
+                raise TypeError("a choice's index is not a number")
             choice = self._choices.setdefault(index, _Choice())
             events += _deltas(choice, item, index)
             if item.get("finish_reason") is not None:
@@ -135,7 +137,7 @@ def _call_delta(choice: _Choice, call: Mapping[str, Any], index: int) -> ToolCal
     if position is None:  # Ollama numbers whole calls by their order alone
         position = len(choice.calls) if call.get("id") else max(choice.calls, default=0)
     whole = choice.calls.setdefault(position, _Call())
-    new_id, new_name, arguments = call.get("id") or "", function.get("name") or "", function.get("arguments") or ""
+    new_id, new_name, arguments = call.get("id") or "", function.get("name") or "", arguments_of(function)
     whole.id, whole.name = whole.id or new_id, whole.name or new_name
     whole.arguments.append(arguments)
     return ToolCallDelta(position, new_id, new_name, arguments, index)

@@ -31,6 +31,7 @@ from decoder.wire import completion_from, message_json, request_body
 
 T = TypeVar("T")
 DRAIN_SECONDS = 0.05
+_encode = json.JSONEncoder(default=dict, check_circular=False).encode  # schemas may be any Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +233,7 @@ class ServedDecoder(Decoder):
             await self._service.require_enforced(constraint.kind, deadline)
         # A stop string may end the text before the constraint is satisfied, and rightly so.
         checked = constraint is not None and not self._unverified and not (sampling and sampling.stop)
-        encoded = json.dumps(body, default=dict).encode()
-        return _Request(encoded, sampling.n if sampling else 1, constraint, checked, deadline)
+        return _Request(_encode(body).encode(), sampling.n if sampling else 1, constraint, checked, deadline)
 
     async def _answer(self, request: _Request) -> Completion:
         answer = await self._service.ask("POST", CHAT, request.body, request.deadline, request.constraint is not None)

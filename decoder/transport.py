@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from decoder.connections import Connection, Connections, Endpoint
@@ -58,9 +58,17 @@ class Transport:
 
     async def ask(self, method: str, path: str, body: bytes | None = None, *, constrained: bool = False) -> Any:
         """The JSON that the server answers. Raises leaves of DecoderError, all but the deadlines' own."""
-        async with self._open(method, path, body, constrained) as response:
-            content = await response.read()
-            kind = response.headers.get("Content-Type", "")
+        import aiohttp
+
+        failure: DecoderError | None = None
+        try:
+            response = await self._send(method, path, body, constrained)
+            content = await _all_bytes(response)
+        except aiohttp.ClientError as error:
+            failure = self._typed(error)
+        if failure is not None:
+            raise failure  # outside `except`, as aiohttp's errors carry our headers along
+        kind = response.headers.get("Content-Type", "")
         if "json" not in kind.lower():
             raise self._wrong_type(kind, "application/json", content)
         try:
@@ -71,45 +79,49 @@ class Transport:
 
     async def events(self, path: str, body: bytes, *, constrained: bool = False) -> AsyncGenerator[list[str], None]:
         """The data of server-sent events, as many at a time as one read brings. Closing it closes the request."""
-        async with self._open("POST", path, body, constrained) as response:
-            kind = response.headers.get("Content-Type", "")
-            if "event-stream" not in kind.lower():
-                content = await _first_bytes(response)
-                raise self._not_a_stream(kind, content, constrained)
-            parser = EventParser()
-            async for piece in response.content.iter_any():
-                if batch := parser.feed(piece):
-                    yield batch
-            if batch := parser.flush():
-                yield batch
-
-    @asynccontextmanager
-    async def _open(
-        self, method: str, path: str, body: bytes | None, constrained: bool
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A response of status 200. Errors are raised outside `except`: aiohttp's carry our headers along."""
         import aiohttp
 
-        failure: DecoderError
+        failure: DecoderError | None = None
         try:
-            connection = await self._connections.here()
-            response = await connection.http.request(
-                method,
-                self._url(path),
-                data=body if body is None or len(body) < LARGE_BODY else io.BytesIO(body),
-                headers=_JSON if body is not None else None,
-                allow_redirects=False,  # a redirect must not carry the key elsewhere
-            )
+            response = await self._send("POST", path, body, constrained)
             try:
-                if response.status != 200:
-                    raise await self._refusal(response, constrained)
-                yield response
+                async with aclosing(self._batches(response, constrained)) as batches:
+                    async for batch in batches:
+                        yield batch
             finally:
                 response.close()
-            return
         except aiohttp.ClientError as error:
             failure = self._typed(error)
-        raise failure
+        if failure is not None:
+            raise failure
+
+    async def _batches(self, response: aiohttp.ClientResponse, constrained: bool) -> AsyncGenerator[list[str], None]:
+        kind = response.headers.get("Content-Type", "")
+        if "event-stream" not in kind.lower():
+            raise self._not_a_stream(kind, await _first_bytes(response), constrained)
+        parser = EventParser()
+        async for piece in response.content.iter_any():
+            if batch := parser.feed(piece):
+                yield batch
+        if batch := parser.flush():
+            yield batch
+
+    async def _send(self, method: str, path: str, body: bytes | None, constrained: bool) -> aiohttp.ClientResponse:
+        """A response of status 200 whose body has not been read. Raises aiohttp's errors too."""
+        connection = await self._connections.here()
+        response = await connection.http.request(
+            method,
+            self._url(path),
+            data=body if body is None or len(body) < LARGE_BODY else io.BytesIO(body),
+            headers=_JSON if body is not None else None,
+            allow_redirects=False,  # a redirect must not carry the key elsewhere
+        )
+        if response.status == 200:
+            return response
+        try:
+            raise await self._refusal(response, constrained)
+        finally:
+            response.close()
 
     def _url(self, path: str) -> URL:
         """Parsed once: parsing an address costs as much as the rest of a small request."""
@@ -160,11 +172,22 @@ class Transport:
         if isinstance(error, aiohttp.ClientPayloadError):
             return TruncatedStream(STEP, "the server closed the connection in the middle of its answer", "Ask again")
         if isinstance(error, aiohttp.ClientResponseError):
-            return MalformedResponse(STEP, f"the answer is not HTTP: {error.message}", "Is this an LLM server?")
+            return MalformedResponse(
+                STEP, f"the answer is not HTTP: {' '.join(error.message.split())[:120]}", "Is this an LLM server?"
+            )
         return ServerFailed(STEP, f"the server closed the connection: {said}", "Look at the server's log")
 
 
 _JSON = {"Content-Type": "application/json"}
+
+
+async def _all_bytes(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body; reading it to its end gives the connection back."""
+    try:
+        return await response.read()
+    except BaseException:
+        response.close()
+        raise
 
 
 async def _first_bytes(response: aiohttp.ClientResponse) -> bytes:

@@ -258,6 +258,16 @@ def logprobs_from(logprobs: Mapping[str, Any], token_ids: Sequence[int] | None) 
     )
 
 
+def arguments_of(function: Mapping[str, Any]) -> str:
+    """A call's arguments as text; some servers send the object itself. Raises TypeError for anything else."""
+    arguments = function.get("arguments") or ""
+    if isinstance(arguments, Mapping):
+        return json.dumps(arguments, ensure_ascii=False)
+    if not isinstance(arguments, str):
+        raise TypeError("a tool call's arguments are not text")
+    return arguments
+
+
 def _tool_call_from(call: Mapping[str, Any]) -> ToolCall:
     function = call["function"]
-    return ToolCall(call.get("id") or "", function["name"], function.get("arguments") or "")
+    return ToolCall(call.get("id") or "", function["name"], arguments_of(function))
