@@ -54,3 +54,7 @@ class IndexLocked(UsageError):
 
 class StoreFailed(ServiceError):
     """The vector store could not read or write."""
+
+
+class QuestionTooLong(UsageError):
+    """The question leaves no room for documents in the decoder's context."""
