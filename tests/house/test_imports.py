@@ -39,3 +39,36 @@ def test_no_file_has_more_than_400_lines():
     long = {str(f.relative_to(ROOT)): n for f in files if (n := len(f.read_text().splitlines())) > 400}
     assert long == {}
     assert len(files) > 20
+
+
+PLACES = {
+    "vllm": (),
+    "qdrant_client": ("rag/store", "rag/sparse.py"),
+    "qdrant_edge": ("rag/store", "rag/sparse.py"),
+    "trl": ("alignment/",),
+    "peft": ("alignment/",),
+    "diffusers": ("generators/",),
+    "streamlit": ("ui/",),
+    "langchain_core": ("decoder/langchain.py", "rag/langchain.py"),
+    "llama_index": ("decoder/llamaindex.py", "rag/llamaindex.py", "rag/chunk"),
+    "pickle": (),
+}
+
+
+def imported(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield (node.module or "").split(".")[0]
+
+
+def test_third_parties_stay_in_their_place():
+    strays = [
+        f"{name} imports {module}"
+        for room in ROOMS
+        for file in (ROOT / room).rglob("*.py")
+        for module in imported(ast.parse(file.read_text(encoding="utf-8")))
+        if module in PLACES and not (name := file.relative_to(ROOT).as_posix()).startswith(PLACES[module] or ("-",))
+    ]
+    assert strays == []
