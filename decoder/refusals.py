@@ -24,7 +24,7 @@ from decoder.errors import (
 STEP = "asking the decoder"
 LONGEST_CAUSE = 400
 _CONTEXT = re.compile(
-    r"context_length_exceeded|maximum context length|maximum model length|exceed_context_size"
+    r"context_length_exceeded|maximum context length|max_model_len|maximum model length|exceed_context_size"
     r"|exceeds? (?:the )?(?:available |model's )?context|longer than the (?:maximum|context)",
     re.IGNORECASE,
 )
@@ -71,7 +71,7 @@ def message_of(body: str) -> str:
         said = _said(json.loads(body))
     except ValueError:
         said = re.sub(r"<[^>]*>", " ", body)
-    line = " ".join(said.split())
+    line = " ".join(said.split()).rstrip(".")
     return line if len(line) <= LONGEST_CAUSE else line[: LONGEST_CAUSE - 1] + "…"
 
 

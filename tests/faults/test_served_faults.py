@@ -406,6 +406,7 @@ REFUSALS = [
     ),
     (400, {"error": {"message": "too long", "code": "context_length_exceeded"}}, ContextOverflow),
     (400, {"error": {"message": "the request exceeds the available context size", "code": 400}}, ContextOverflow),
+    (400, {"error": {"message": "max_tokens=5000 cannot be greater than max_model_len=512."}}, ContextOverflow),
     (404, {"error": {"message": "The model `m` does not exist.", "type": "NotFoundError", "code": 404}}, UnknownModel),
     (404, {"error": 'model "m" not found, try pulling it first'}, UnknownModel),
     (404, {"error": {"message": "no", "code": "model_not_found"}}, UnknownModel),
