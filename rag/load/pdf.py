@@ -27,7 +27,9 @@ def parse(data: bytes) -> Parsed:
     except PdfiumError as error:
         if getattr(error, "err_code", None) in (_PASSWORD, _SECURITY):
             raise EncryptedDocument("loading", "it needs a password", "Save a copy without one") from error
-        raise DamagedDocument("loading", f"pdfium cannot read it ({error})", "Export it again") from error
+        raise DamagedDocument(
+            "loading", f"pdfium cannot read it: {str(error).rstrip('.')}", "Export it again"
+        ) from error
 
 
 def _page_text(document: PdfDocument, number: int) -> str:

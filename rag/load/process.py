@@ -20,6 +20,11 @@ from rag.load.formats import Format, Parsed
 ERRORS: dict[str, type[DocumentError]] = {
     each.__name__: each for each in (DamagedDocument, DocumentLimit, EncryptedDocument, NoText, UnsupportedFormat)
 }
+LIMIT_SIGNALS = {
+    int(signal.SIGKILL): "the system ran out of memory",
+    int(signal.SIGABRT): "its parser aborted, as pdfium does at its memory limit",
+    int(signal.SIGALRM): "it took more than its time",
+}
 START_SECONDS = 30.0
 STOP_SECONDS = 2.0
 FILES_PER_PROCESS = 500
@@ -160,7 +165,8 @@ def _exchange(
     assert child.stdin is not None and child.stdout is not None  # noqa: S101  # both are pipes
     try:
         worker.write_frame(child.stdin, request, data)
-        return late.is_set(), worker.read_frame(child.stdout, most)
+        reply = worker.read_frame(child.stdout, most)
+        return late.is_set() and not reply, reply
     except (BrokenPipeError, ValueError):
         return late.is_set(), {}
     finally:
@@ -173,8 +179,8 @@ def _died(child: subprocess.Popen[bytes], step: str, source: str) -> DocumentErr
         status = child.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         return DamagedDocument(step, "its parser answered nonsense", "Export it again", source)
-    if status == -signal.SIGKILL:
-        return DocumentLimit(step, "the system ran out of memory", "Split it", source)
+    if -status in LIMIT_SIGNALS:
+        return DocumentLimit(step, LIMIT_SIGNALS[-status], "Split it", source)
     name = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     return DamagedDocument(step, f"its parser crashed ({name})", "Export it again", source)
 
