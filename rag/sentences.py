@@ -15,16 +15,16 @@ from dataclasses import dataclass
 ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof rev hon st sr jr gen col capt lt sgt sen rep gov pres supt "
     "vs etc al cf e.g i.e viz ca approx est resp incl excl "
-    "no nos vol vols ch chap sec fig figs eq eqs ref refs p pp art para ed eds trans "
+    "vol vols ch chap sec fig figs eq eqs ref refs p pp art para ed eds trans "
     "inc ltd co corp bros dept univ assn ave blvd rd mt ft "
     "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun".split()
 )
 """Words that a full stop follows without ending the sentence, lower case, without their last stop."""
 
-NEVER_END = frozenset(
-    "mr mrs ms dr prof rev hon gen col capt lt sgt sen rep gov vs cf e.g i.e viz no nos fig figs".split()
-)
+NEVER_END = frozenset("mr mrs ms dr prof rev hon gen col capt lt sgt sen rep gov vs cf e.g i.e viz".split())
 """Of those, the ones that are followed by a capital or a number as a rule: they never end a sentence."""
+
+BEFORE_NUMBERS = frozenset({"no", "nos", "fig", "figs"})
 
 _LINE_START = re.compile(r"[ \t]*(?:#{1,6}[ \t]|[-*+•‣▪–][ \t]|\(?\d{1,3}[.)][ \t]|\(?[a-zA-Z][)][ \t]|\||>[ \t]?)")
 _ALONE = re.compile(r"[ \t]*(?:#{1,6}[ \t].*|\|.*|[-=*_]{3,}[ \t]*)$")
@@ -111,7 +111,9 @@ def _ends(text: str, begin: int, stop: re.Match[str]) -> bool:
     word = before.group().lower() if before else ""
     if not text[begin : stop.start()].strip().lstrip("(#-*+•> ") or text[begin : stop.start()].strip().isdigit():
         return False  # the number or letter of a list item
-    if word in NEVER_END or (word in ABBREVIATIONS and not stop.group()[1:]):
+    if word in BEFORE_NUMBERS and rest[:1].isdigit():
+        return False
+    if word in ABBREVIATIONS and not stop.group()[1:]:
         return word not in NEVER_END and _starts_afresh(rest)
     is_initial = len(word) == 1 and word.isalpha() and word != "i"
     return not (is_initial or re.fullmatch(r"(?:[a-z]\.)+[a-z]", word)) or _starts_afresh(rest)

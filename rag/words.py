@@ -53,23 +53,17 @@ def is_content(token: str) -> bool:
 
 
 def numbers(text: str) -> set[str]:
-    """Every number of the text as `content_words` writes it."""
-    return {stem(token) for token in tokens(text) if token[0].isdigit()}
+    """Every number of the text, in digits or as a word, as `content_words` writes it."""
+    return {word for word in content_words(text) if word[0].isdigit()}
 
 
 def names(text: str) -> set[str]:
     """Stems of capitalised words that do not open a sentence, and of words with capitals inside (vLLM, GPU)."""
     found = set()
-    for match in re.finditer(r"(?<![\w])([^\W\d_][\w]*)", text):
-        token = match.group()
-        opens = (
-            not text[: match.start()]
-            .rstrip(" \t\"'“‘([*_")
-            .rstrip("\n")
-            .endswith(tuple(",;abcdefghijklmnopqrstuvwxyz"))
-        )
-        inner = any(c.isupper() for c in token[1:])
-        if is_content(token) and (inner or (token[0].isupper() and not opens)):
+    for match in re.finditer(r"(?<!\w)[^\W\d_]\w*", text):
+        token, before = match.group(), text[: match.start()].rstrip(" \t\r\n\"'“‘([*_#")
+        opens = not before or before[-1] in ".!?:;-•"
+        if is_content(token) and (any(c.isupper() for c in token[1:]) or (token[0].isupper() and not opens)):
             found.add(stem(token))
     return found
 
