@@ -35,6 +35,13 @@ def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
+async def close_events(events: AsyncIterator[Any]) -> None:
+    """Close an async generator now; left to the garbage collector, the work behind it would go on for a while."""
+    aclose = getattr(events, "aclose", None)
+    if aclose is not None:
+        await aclose()
+
+
 def iterate_sync(events: AsyncIterator[T]) -> Iterator[T]:
     """Iterate an async generator from sync code; leaving early closes it, which cancels the work behind it."""
 
@@ -44,11 +51,6 @@ def iterate_sync(events: AsyncIterator[T]) -> Iterator[T]:
         except StopAsyncIteration:
             return False, None
 
-    async def close() -> None:
-        aclose = getattr(events, "aclose", None)
-        if aclose is not None:
-            await aclose()
-
     try:
         while True:
             more, event = run_sync(advance())
@@ -56,7 +58,7 @@ def iterate_sync(events: AsyncIterator[T]) -> Iterator[T]:
                 return
             yield event  # type: ignore[misc]  # `more` says that it is a T
     finally:
-        run_sync(close())
+        run_sync(close_events(events))
 
 
 class Decoder(ABC):
@@ -96,9 +98,13 @@ class Decoder(ABC):
         tools: Sequence[Tool] = (),
     ) -> Completion:
         """The whole completion. Raises DecoderError leaves."""
-        async for event in self.astream(prompt, sampling=sampling, constraint=constraint, tools=tools):
-            if isinstance(event, Finished):
-                return event.completion
+        events = self.astream(prompt, sampling=sampling, constraint=constraint, tools=tools)
+        try:
+            async for event in events:
+                if isinstance(event, Finished):
+                    return event.completion
+        finally:
+            await close_events(events)
         raise AssertionError("a stream ended without Finished and without an error")
 
     def complete(
@@ -123,6 +129,10 @@ class Decoder(ABC):
         """`astream` for code without an event loop."""
         return iterate_sync(self.astream(prompt, sampling=sampling, constraint=constraint, tools=tools))
 
+    async def aready(self) -> Self:
+        """Find out `model` and `constraints` now, where a decoder has to ask for them. Raises DecoderError leaves."""
+        return self
+
     async def acount_tokens(self, prompt: Prompt) -> int:
         """Tokens of the prompt with its chat template; the default overestimates, at one per three bytes."""
         from decoder.types import as_messages
@@ -133,7 +143,7 @@ class Decoder(ABC):
         """Most tokens of prompt and completion together, or None when the decoder does not tell."""
         return None
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: B027  # many decoders hold nothing
         """Release connections and memory. Idempotent."""
 
     def close(self) -> None:

@@ -12,13 +12,12 @@ import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from decoder.base import Decoder
 from decoder.errors import ConstraintRefused, UsageError
 from decoder.scripted import events_of
 from decoder.types import (
-    CONSTRAINT_KINDS,
     Choice,
     Completion,
     Constraint,
@@ -63,13 +62,12 @@ class RecordedDecoder(Decoder):
         self.path, self._decoder = Path(path), decoder
         self._answers: dict[str, Any] = {}
         self._lock = threading.Lock()
-        header: dict[str, Any] = {}
         if self.path.exists():
-            header = self._load()
+            self._load()
         elif decoder is None:
             raise RecordingMissing(STEP, f"there is no file {self.path}", "Record it first by giving a decoder")
-        self.model = decoder.model if decoder else header.get("model", "recorded")
-        self.constraints = decoder.constraints if decoder else frozenset(header.get("constraints", CONSTRAINT_KINDS))
+        else:
+            self.model, self.constraints = decoder.model, decoder.constraints
 
     async def astream(
         self,
@@ -92,13 +90,13 @@ class RecordedDecoder(Decoder):
         tools: Sequence[Tool] = (),
     ) -> Completion:
         """The recorded completion. Raises RecordingMissing, or what the decoder raises."""
-        if constraint is not None and constraint.kind not in self.constraints:
+        if constraint is not None and self._decoder is None and constraint.kind not in self.constraints:
             raise ConstraintRefused(STEP, f"{self.model} does not enforce {constraint.kind}", "Choose another decoder")
         messages, sampling = as_messages(prompt), sampling or Sampling()
         request = {"messages": messages, "sampling": sampling, "constraint": constraint, "tools": tuple(tools)}
         key, stored = self._find("complete", request)
         if stored is None:
-            decoder = self._recorder()
+            decoder = await self._recorder()
             answer = await decoder.acomplete(messages, sampling=sampling, constraint=constraint, tools=tools)
             stored = self._add("complete", key, request, answer)
         return _completion(stored)
@@ -108,14 +106,15 @@ class RecordedDecoder(Decoder):
         request = {"messages": as_messages(prompt)}
         key, stored = self._find("count_tokens", request)
         if stored is None:
-            stored = self._add("count_tokens", key, request, await self._recorder().acount_tokens(prompt))
+            stored = self._add("count_tokens", key, request, await (await self._recorder()).acount_tokens(prompt))
         return int(stored)
 
     async def acontext_length(self) -> int | None:
         """The recorded length, None where it was unknown. Raises RecordingMissing."""
         key, stored = self._find("context_length", {})
         if stored is None:
-            stored = self._add("context_length", key, {}, {"tokens": await self._recorder().acontext_length()})
+            decoder = await self._recorder()
+            stored = self._add("context_length", key, {}, {"tokens": await decoder.acontext_length()})
         length = stored["tokens"]
         return None if length is None else int(length)
 
@@ -124,13 +123,21 @@ class RecordedDecoder(Decoder):
         if self._decoder is not None:
             await self._decoder.aclose()
 
-    def _recorder(self) -> Decoder:
+    async def aready(self) -> Self:
+        """Find out what the decoder is called and enforces, when there is no recording that says it."""
+        if not self._answers and self._decoder is not None:
+            await self._recorder()
+        return self
+
+    async def _recorder(self) -> Decoder:
         if self._decoder is None:
             raise RecordingMissing(STEP, f"{self.path} holds no such request", "Record again by giving a decoder")
+        await self._decoder.aready()
+        self.model, self.constraints = self._decoder.model, self._decoder.constraints
         return self._decoder
 
     def _find(self, question: Question, request: Mapping[str, Any]) -> tuple[str, Any]:
-        key = request_key(question, self.model, request)
+        key = request_key(question, request)
         return key, self._answers.get(key)
 
     def _add(self, question: Question, key: str, request: Mapping[str, Any], answer: Any) -> Any:
@@ -146,23 +153,21 @@ class RecordedDecoder(Decoder):
             self._answers[key] = line["answer"]
         return line["answer"]
 
-    def _load(self) -> dict[str, Any]:
-        header: dict[str, Any] = {}
+    def _load(self) -> None:
         for number, text in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
             try:
                 line = json.loads(text)
                 if number == 1:
-                    header = {"model": str(line["model"]), "constraints": list(line["constraints"])}
+                    self.model, self.constraints = str(line["model"]), frozenset(line["constraints"])
                 else:
                     self._answers[line["key"]] = line["answer"]
             except (ValueError, TypeError, KeyError) as error:
                 raise RecordingDamaged(STEP, f"{self.path}, line {number}: {error!r}", "Record it again") from error
-        return header
 
 
-def request_key(question: Question, model: str, request: Mapping[str, Any]) -> str:
+def request_key(question: Question, request: Mapping[str, Any]) -> str:
     """sha256 of what is asked. The order of keys counts: in a JSON schema it is the order of generation."""
-    return hashlib.sha256(_dump([question, model, plain(request)]).encode()).hexdigest()
+    return hashlib.sha256(_dump([question, plain(request)]).encode()).hexdigest()
 
 
 def plain(value: Any) -> Any:
@@ -178,7 +183,7 @@ def plain(value: Any) -> Any:
 
 
 def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _completion(stored: Mapping[str, Any]) -> Completion:
