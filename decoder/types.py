@@ -124,7 +124,7 @@ class Sampling:
     logprobs: int | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.stop, str):
+        if isinstance(self.stop, str):  # type: ignore[unreachable]  # callers without a type checker
             raise UsageError("sampling", "stop is a string", "Give a tuple of strings")
         ranges: tuple[tuple[str, float | None, float, float], ...] = (
             ("temperature", self.temperature, 0, 2),
