@@ -64,15 +64,21 @@ def write_manifest(index: Path, manifest: Manifest) -> None:
 
 def lock_writer(index: Path) -> int:
     """The file descriptor that holds the write lock; close it to let go. Raises IndexLocked."""
-    index.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(index / "write.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    path = index / "write.lock"
+    while True:
+        index.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+        except BlockingIOError as error:
+            os.close(descriptor)
+            cause = f"another process is writing {index.name}"
+            raise IndexLocked("writing the index", cause, "Wait until it has finished, or stop it") from error
+        except FileNotFoundError:
+            pass  # the index was deleted in between: lock the new file
         os.close(descriptor)
-        cause = f"another process is writing {index.name}"
-        raise IndexLocked("writing the index", cause, "Wait until it has finished, or stop it") from error
-    return descriptor
 
 
 def lock_reader(folder: Path) -> int | None:

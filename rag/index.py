@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from decoder.errors import MissingExtra
 from rag.chunk import chunk
 from rag.errors import DocumentError, IndexLocked, IndexMismatch, StoreFailed
 from rag.load import discover, load
@@ -142,7 +143,7 @@ class _Run:
         try:
             document = replace(load(Path(file.path)), source=file.source)
             passages = chunk(document, max_tokens=size, overlap=overlap, count=self.embedder.count)
-        except DocumentError as error:
+        except (DocumentError, MissingExtra) as error:
             self.failed[file.source] = str(error)
             return
         self._keep(file, document, passages)

@@ -40,7 +40,7 @@ class Plan:
         duplicates: files whose bytes another source holds, newly so; maps to the file and that source.
         removed: sources to forget.
         unchanged: entries of files that were looked at and stay as they are.
-        elsewhere: entries of documents that are not inside the roots.
+        elsewhere: entries of documents that are not inside the roots, or inside a folder that cannot be listed.
         failed: files that could not even be read, with the reason.
     """
 
@@ -58,12 +58,15 @@ def plan(files: Iterable[Path], roots: Sequence[Path], known: Mapping[str, Docum
     Args:
         recut: unchanged files are to be read again too (passages are cut differently now).
     """
-    found, failed = _scan(files, known)
+    found, failed, closed = _scan(files, known)
     for source in _strays(roots, known):
         if (path := Path(known[source].path)).is_file() and source not in found:
-            more, _ = _scan([path], known)
-            found.update(more)
-    gone = [source for source, entry in known.items() if source not in found and _within(entry.path, roots)]
+            found.update(_scan([path], known)[0])
+    gone = [
+        source
+        for source, entry in known.items()
+        if source not in found and _within(entry.path, roots) and not _within(entry.path, closed)
+    ]
     gone += [source for source in _strays(roots, known) if source not in found and source not in gone]
     elsewhere = {source: entry for source, entry in known.items() if source not in found and source not in gone}
     owners = {entry.hash: source for source, entry in elsewhere.items() if not entry.duplicate_of}
@@ -98,10 +101,14 @@ def duplicate_entry(file: File, owner: str, entry: DocumentEntry) -> DocumentEnt
     return replace(own, duplicate_of=owner)
 
 
-def _scan(files: Iterable[Path], known: Mapping[str, DocumentEntry]) -> tuple[dict[str, File], dict[str, str]]:
+def _scan(
+    files: Iterable[Path], known: Mapping[str, DocumentEntry]
+) -> tuple[dict[str, File], dict[str, str], list[Path]]:
+    """What was found by source, what could not be read, and the folders that could not be listed."""
     by_path = {entry.path: source for source, entry in known.items()}
     found: dict[str, File] = {}
     failed: dict[str, str] = {}
+    closed: list[Path] = []
     for given in files:
         path = os.path.abspath(given)  # noqa: PTH100  # Path has no absolute() that also drops ".."
         source = by_path.get(path) or source_of(given)
@@ -110,15 +117,22 @@ def _scan(files: Iterable[Path], known: Mapping[str, DocumentEntry]) -> tuple[di
             source = source_of(Path(path))
         try:
             found[source] = _stat(source, path, known.get(source))
+        except IsADirectoryError:
+            closed.append(Path(path))
+            failed[source] = f"reading {source}: the folder cannot be listed. Check its permissions"
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and source in known:
+                continue  # it was deleted: that is news, not a failure
             failed[source] = f"reading {source}: {error.strerror or error}. Check the file's permissions"
-    return found, failed
+    return found, failed, closed
 
 
 def _stat(source: str, path: str, entry: DocumentEntry | None) -> File:
     status = Path(path).stat()
-    if entry is not None and (entry.mtime_ns, entry.size) == (status.st_mtime_ns, status.st_size):
+    if entry is not None and entry.mtime_ns and (entry.mtime_ns, entry.size) == (status.st_mtime_ns, status.st_size):
         digest = entry.hash
+    elif stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(path)
     elif not stat.S_ISREG(status.st_mode):
         digest = f"no regular file: {path}"  # opening it might never return; the loader says what it is
     else:

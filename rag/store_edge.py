@@ -50,7 +50,7 @@ class _Generation:
         weakref.finalize(self, os.close, descriptor)
         self.manifest = manifest
         self.folder = disk.generation_folder(index, manifest.generation)
-        with engine_errors("opening the knowledge base"), disk.load_lock(self.folder):
+        with disk.load_lock(self.folder):
             check_shard(self.folder / "shard")
             self.shard = qdrant_edge.EdgeShard.load(str(self.folder / "shard"))
             if self.shard.count(qdrant_edge.CountRequest(exact=True)) != manifest.passages:
@@ -65,14 +65,14 @@ class EdgeStore(Store):
         self._stamp: tuple[int, int, int] | None = None
         self._open: _Generation | None = None
         self._lock = threading.Lock()
-        self._engine = threading.Lock()
 
     def refresh(self) -> bool:
         """Move to the current generation; True when there is one."""
         with self._lock:
             stamp = disk.manifest_stamp(self.folder)
             if stamp != self._stamp or stamp is None:
-                self._open, self._stamp = self._newest(), stamp
+                with engine_errors("opening the knowledge base"):
+                    self._open, self._stamp = self._newest(), stamp
             return self._open is not None
 
     def _newest(self) -> _Generation | None:
@@ -166,24 +166,26 @@ class EdgeStore(Store):
 
     def generation(self, dimension: int, fresh: bool = False) -> Writer:
         """Begin a generation; raises IndexLocked."""
-        lock = disk.lock_writer(self.folder)
-        try:
-            return EdgeWriter(self.folder, lock, dimension, fresh, self.refresh)
-        except BaseException:
-            os.close(lock)
-            raise
+        with engine_errors("writing the index"):
+            lock = disk.lock_writer(self.folder)
+            try:
+                return EdgeWriter(self.folder, lock, dimension, fresh, self.refresh)
+            except BaseException:
+                os.close(lock)
+                raise
 
     def delete(self) -> None:
         """Remove the folder."""
         if not self.folder.is_dir():
             raise no_index(self.folder.name)
-        lock = disk.lock_writer(self.folder)
-        try:
-            self.close()
-            (self.folder / "manifest.json").unlink(missing_ok=True)
-            shutil.rmtree(self.folder, ignore_errors=True)
-        finally:
-            os.close(lock)
+        with engine_errors("deleting the index"):
+            lock = disk.lock_writer(self.folder)
+            try:
+                self.close()
+                (self.folder / "manifest.json").unlink(missing_ok=True)
+                shutil.rmtree(self.folder)
+            finally:
+                os.close(lock)
 
     def close(self) -> None:
         """Let go of the generation being read."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from decoder.errors import HearthError
 from rag import generations as disk
 from rag.errors import StoreFailed
 from rag.manifest import Manifest, next_generation
@@ -101,7 +102,6 @@ class EdgeWriter(Writer):
             self._seal()
             disk.sync_tree(self._folder)
             disk.write_manifest(self._index, manifest)
-        self._name = ""
         self._committed()  # the store's own reader moves on first, so that the old generation can go
         disk.clean(self._index, keep=manifest.generation)
         return manifest
@@ -118,12 +118,21 @@ class EdgeWriter(Writer):
         """Remove what was not committed, and let go of the write lock."""
         if self._lock < 0:
             return
-        if self._name:
+        if not self._is_current():
             with suppress(Exception):  # the engine may be what failed; its files go either way
                 self._shard.close()
             shutil.rmtree(self._folder, ignore_errors=True)
         os.close(self._lock)
         self._lock = -1
+
+    def _is_current(self) -> bool:
+        # The disk says what happened, also when an interrupt came right after the switch. A manifest that
+        # cannot be read was there before: it is replaced whole or not at all.
+        try:
+            manifest = disk.read_manifest(self._index)
+        except HearthError:
+            return False
+        return manifest is not None and manifest.generation == self._name
 
 
 def _create(folder: Path, dimension: int) -> qdrant_edge.EdgeShard:

@@ -94,7 +94,7 @@ class QdrantWriter(Writer):
         drop_generations(self._client, name, keep=(current,) if current else ())
         generation = next_generation(current.rpartition(".")[2] if current else "")
         self._collection = f"{name}.{generation}"
-        self._committed = self._released = False
+        self._released = False
         try:
             _create(self._client, self._collection, dimension)
             if current and not fresh:
@@ -163,7 +163,6 @@ class QdrantWriter(Writer):
             removed = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=self._name))
             added = models.CreateAliasOperation(create_alias=created)
             self._client.update_collection_aliases([removed, added] if old else [added])
-            self._committed = True
             self._on_commit()
             drop_generations(self._client, self._name, keep=(self._collection, old or ""))
         return manifest
@@ -182,8 +181,9 @@ class QdrantWriter(Writer):
         if self._released:
             return
         self._released = True
-        if not self._committed:
-            self._drop()
+        with suppress(Exception):  # the server says what happened; when it does not answer, nothing is dropped
+            if aliased(self._client, self._name) != self._collection:
+                self._drop()
         self._lease.release()
 
     def _drop(self) -> None:
