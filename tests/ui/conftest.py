@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from decoder.errors import UsageError
 from rag.types import Answer, AnswerDelta, Citation, Hit, IndexReport, Passage
 from ui.cli import wiring
 from ui.cli.main import main
@@ -24,7 +25,10 @@ class FakeBase:
     calls: list = field(default_factory=list)
     report: IndexReport = field(default_factory=lambda: IndexReport(added=("lease.pdf",), passages=1, seconds=0.1))
 
-    def add(self, paths, on_progress=None):
+    def add(self, paths, on_progress=None, *, rebuild=False):
+        for path in paths:
+            if not path.exists():
+                raise UsageError("reading documents", f"{path} does not exist", "Give a file or a folder")
         self.calls.append(("add", tuple(str(path) for path in paths)))
         return self.report
 
@@ -72,7 +76,7 @@ def fake(monkeypatch):
     base = FakeBase()
     opened = {"default": base}
 
-    def open_fake(name, decoder=None):
+    def open_fake(name, decoder=None, beside=None):
         found = opened.setdefault(name, FakeBase(name))
         found.decoder = decoder
         return found

@@ -226,13 +226,13 @@ def test_quit_leaves(chat):
 
 
 def test_a_session_keeps_what_it_has_when_the_new_cannot_be_opened(fake, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise ServerFailed("opening", "no")
 
     session = Session(fake, "default")
     monkeypatch.setattr(wiring, "open_knowledge_base", fail)
     with pytest.raises(ServerFailed):
-        session.use("other", None)
+        session.use_knowledge_base("other")
     assert (session.base, session.kb) == (fake, "default")
     assert fake.calls == []
 

@@ -28,6 +28,9 @@ class Speaker(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        self.server.asked.set()
+        if self.server.hangs:
+            self.server.hung_up.wait(START)
         body = json.dumps({"object": "list", "data": [{"id": "little", "owned_by": "vllm"}]}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -41,14 +44,16 @@ class Speaker(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         short = "How much" in json.dumps(body["messages"][-1])
-        words = "The monthly rent is 900 euros [1].".split() if short else ["word"] * 2000
+        words = ["The", "monthly", "rent", "is", "900", "euros", "[1]."] if short else ["word"] * 2000
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
         try:
             for number, word in enumerate(words):
-                self.event({"index": 0, "delta": {"role": "assistant", "content": f"{word}{number if not short else ''} "}})
+                self.event(
+                    {"index": 0, "delta": {"role": "assistant", "content": f"{word}{number if not short else ''} "}}
+                )
                 time.sleep(PACE)
             self.event({"index": 0, "delta": {}, "finish_reason": "stop"})
             self.wfile.write(b"data: [DONE]\n\n")
@@ -68,10 +73,11 @@ class Speaker(BaseHTTPRequestHandler):
 @pytest.fixture
 def speaker():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Speaker)
-    server.hung_up = threading.Event()
+    server.asked, server.hung_up, server.hangs = threading.Event(), threading.Event(), False
     server.url = f"http://127.0.0.1:{server.server_port}/v1"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
+    server.hung_up.set()
     server.shutdown()
     server.server_close()
 
@@ -144,31 +150,30 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(terminal, documents, speaker):
     assert ended(chat) == 0
 
 
-@pytest.mark.slow
-def test_keys_history_and_completion(terminal, documents):
-    first = terminal("chat", "--docs", documents)
-    first.expect("No decoder is set", timeout=START)
-    first.expect("> ")
-    first.sendline("How much is the monthly rent?")
-    first.expect("Sources")
-    first.expect("> ")
-    first.sendline("/quit")
-    assert ended(first) == 0
-    second = terminal("chat", "--docs", documents)
-    second.expect("\n> ", timeout=START)
-    second.send("\x1b[A\x1b[A")  # arrow up, past /quit
-    second.expect(r"How much is the monthly rent\?")
-    second.send("\x15/so\t\r")  # the line cleared, then a command completed
-    second.expect("/sources")
-    second.expect("Nothing was answered yet")
-    second.sendline("/quit")
-    assert ended(second) == 0
+def test_keys_history_and_completion(terminal, house):
+    history = house / "home" / "chat_history"
+    history.parent.mkdir()
+    history.write_text("Where is the key?\n/help\n")
+    chat = terminal("chat")
+    chat.expect("It is empty so far: hearth index", timeout=START)
+    chat.expect("No decoder is set")
+    chat.expect("> ")
+    chat.send("\x1b[A\x1b[A")  # arrow up, twice
+    chat.expect(r"Where is the key\?")
+    chat.send("\x15/so\t\r")  # the line cleared, then a command completed
+    chat.expect("/sources")
+    chat.expect("Nothing was answered yet")
+    chat.sendline("/quit")
+    assert ended(chat) == 0
+    assert history.read_text().splitlines() == ["Where is the key?", "/help", "/sources", "/quit"]
 
 
-def test_ctrl_c_outside_an_answer_ends_a_command_with_130(terminal, documents, speaker):
-    ask = terminal("ask", "Tell me about the three rooms of the flat.", "--docs", documents, "--base-url", speaker.url)
-    deadline = time.monotonic() + START
-    while time.monotonic() < deadline and threading.active_count() < 4:
-        time.sleep(0.1)  # until the server is being asked
-    ask.sendintr()
-    assert ended(ask) == 130
+def test_ctrl_c_outside_the_chat_ends_a_command_with_130(terminal, speaker, monkeypatch):
+    speaker.hangs = True
+    monkeypatch.setenv("HEARTH_DECODER_BASE_URL", speaker.url)
+    doctor = terminal("doctor")
+    assert speaker.asked.wait(START)
+    asked = time.monotonic()
+    doctor.sendintr()
+    assert ended(doctor) == 130
+    assert time.monotonic() - asked < 5

@@ -12,6 +12,7 @@ from ui.cli.errors import REFUSED
 from ui.cli.main import new_app
 from ui.cli.options import BaseUrl, Debug, Docs, Embedded, Json, KnowledgeBaseName, Model
 from ui.cli.output import as_data, print_answer, print_json
+from ui.cli.session import Session
 
 app = new_app()
 
@@ -31,9 +32,9 @@ def ask(
 
     Without a decoder the answer is quoted from the documents. The exit code is 3 when they do not hold it.
     """
-    choice = wiring.DecoderChoice(base_url=base_url, model=model, embedded=embedded)
-    with closing(wiring.prepare(kb, docs, lambda: wiring.find_decoder(choice))) as base:
-        answer = base.ask(question)
+    decoder = wiring.find_decoder(wiring.DecoderChoice(base_url=base_url, model=model, embedded=embedded))
+    with closing(Session(wiring.prepare(kb, docs, decoder), kb, decoder)) as session:
+        answer = session.base.ask(question)
     if json:
         print_json({"question": question, **as_data(answer)})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, closing, nullcontext, redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from decoder.errors import HearthError
 from ui.cli import chat_commands, wiring
@@ -17,6 +17,8 @@ from ui.cli.session import Session, Turn
 from ui.cli.text import clean, clean_line
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from rag.types import Answer
 
 app = new_app()
@@ -39,7 +41,7 @@ def chat(
     line of JSON.
     """
     decoder = wiring.find_decoder(wiring.DecoderChoice(base_url=base_url, model=model, embedded=embedded))
-    base = wiring.prepare(kb, docs, lambda: decoder)
+    base = wiring.prepare(kb, docs, decoder)
     with closing(Session(base, wiring.name_for(docs) if docs else kb, decoder)) as session:
         if at_a_terminal() and not json:
             greet(session)
@@ -52,6 +54,8 @@ def chat(
 def greet(session: Session) -> None:
     """Say whom one is talking with."""
     print_text(f"Talking with the knowledge base {session.kb}. /help lists the commands, Ctrl-D leaves.", style="dim")
+    if session.kb not in wiring.knowledge_bases():
+        remark(f"It is empty so far: hearth index PATHS{'' if session.kb == wiring.DEFAULT else f' --kb {session.kb}'}")
 
 
 def talk(session: Session, json: bool) -> int:
@@ -103,7 +107,8 @@ def put_question(session: Session, question: str, json: bool) -> Answer:
         print(f"> {clean_line(question)}")
     shown = ""
     try:
-        with closing(session.base.stream(question, session.history)) as events:
+        stream = cast("Generator[AnswerDelta | Answer, None, None]", session.base.stream(question, session.history))
+        with closing(stream) as events:
             for event in events:
                 if not isinstance(event, AnswerDelta):
                     return event if json else finish(shown, event)

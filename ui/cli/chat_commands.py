@@ -51,7 +51,7 @@ def knowledge_base(session: Session, argument: str) -> None:
         near = difflib.get_close_matches(argument, names, 1)
         remedy = f"Did you mean {near[0]}?" if near else "Make one with `hearth index`, or list them with /kb"
         raise UsageError("/kb", f"there is no knowledge base {argument}", remedy)
-    session.use(argument, session.decoder)
+    session.use_knowledge_base(argument)
     print_text(f"Now talking with {argument}.")
 
 
@@ -67,7 +67,7 @@ def model(session: Session, argument: str) -> None:
     else:
         base_url = getattr(session.decoder, "base_url", "")
         decoder = wiring.find_decoder(wiring.DecoderChoice(base_url=base_url, model=argument))
-    session.use(session.kb, decoder)
+    session.use_decoder(decoder)
     print_text(describe_decoder(session))
 
 

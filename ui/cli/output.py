@@ -134,6 +134,34 @@ def progress_bar() -> Iterator[Callable[[Any], None]]:
         yield show
 
 
+@contextmanager
+def spinner(what: str) -> Iterator[Callable[[str], None]]:
+    """A callback for lines that replace each other on standard error; in a log file, one every 15 s at most."""
+    if not sys.stderr.isatty():
+        yield _now_and_then(15.0)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with console.status(what) as status:
+        yield lambda line: status.update(Text(clean_line(line)[: console.width - 3]))
+
+
+def _now_and_then(seconds: float) -> Callable[[str], None]:
+    import time
+
+    last = -seconds
+
+    def show(line: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            last = time.monotonic()
+            remark(line)
+
+    return show
+
+
 def _console() -> Any:
     from rich.console import Console
 

@@ -19,7 +19,9 @@ app = new_app()
 @app.command()
 def search(
     query: Annotated[str, typer.Argument(help="What to look for.", show_default=False)],
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="At most this many passages.")] = 5,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, max=1000, help="At most this many passages.")
+    ] = 5,
     kb: KnowledgeBaseName = wiring.DEFAULT,
     json: Json = False,
     debug: Debug = False,

@@ -52,14 +52,18 @@ class Session:
         """The last answer."""
         return self.turns[-1].answer if self.turns else None
 
-    def use(self, kb: str, decoder: Decoder | None) -> None:
-        """Change the knowledge base or the decoder; the present ones stay when the new ones cannot be opened."""
-        base = wiring.open_knowledge_base(kb, decoder)
-        old_base, old_decoder = self.base, self.decoder
-        self.base, self.kb, self.decoder = base, kb, decoder
-        old_base.close()
-        if old_decoder is not None and old_decoder is not decoder:
-            old_decoder.close()
+    def use_knowledge_base(self, name: str) -> None:
+        """Change to another knowledge base; the present one stays when that cannot be opened."""
+        base = wiring.open_knowledge_base(name, self.decoder, beside=self.base)
+        self.base.close()
+        self.base, self.kb = base, name
+
+    def use_decoder(self, decoder: Decoder | None) -> None:
+        """Let another decoder write the answers, or none."""
+        old = self.decoder
+        self.base.decoder = self.decoder = decoder
+        if old is not None and old is not decoder:
+            old.close()
 
     def close(self) -> None:
         """Let go of the knowledge base and the decoder."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from decoder.errors import UsageError
+from decoder.settings import home
 from ui.cli.output import describe, progress_bar, remark, remark_failures
 
 if TYPE_CHECKING:
     from decoder.base import Decoder
+    from decoder.server import ServerStatus
     from decoder.settings import DecoderSettings
     from rag.knowledge import KnowledgeBase
     from rag.manifest import Manifest
@@ -37,11 +39,17 @@ class DecoderChoice:
     embedded: Path | None = None
 
 
-def open_knowledge_base(name: str, decoder: Decoder | None = None) -> KnowledgeBase:
-    """The knowledge base of this name; it is made when something is added to it."""
+def open_knowledge_base(
+    name: str, decoder: Decoder | None = None, beside: KnowledgeBase | None = None
+) -> KnowledgeBase:
+    """The knowledge base of this name; it is made when something is added to it.
+
+    Args:
+        beside: one that is open; its embedding model is used again, because loading one takes seconds.
+    """
     from rag.knowledge import KnowledgeBase
 
-    return KnowledgeBase(name, decoder=decoder)
+    return KnowledgeBase(name, decoder=decoder, embedder=beside.embedder if beside is not None else None)
 
 
 def knowledge_bases() -> list[str]:
@@ -75,20 +83,23 @@ def find_decoder(choice: DecoderChoice) -> Decoder | None:
     """The decoder that was asked for, else the settings' one, else a running `hearth serve`; None when there is none.
 
     Raises:
-        UsageError: two decoders were asked for, or a model's name without a server.
+        UsageError: two decoders were asked for, a model's name without a server, or several servers run.
     """
     if choice.embedded is not None:
         return _embedded(choice)
     settings = _settings(choice)
-    if settings.base_url or settings.preset:
-        from decoder.client import ServedDecoder
+    if not choice.base_url and (settings.base_url or settings.preset):
+        return _served(settings)
+    running = _running(choice)
+    if running is not None or not choice.base_url:
+        return running
+    return _served(settings)
 
-        return ServedDecoder.from_settings(settings)
-    running = _running(choice.model)
-    if running is None and choice.model:
-        remedy = "Add --base-url, or start it with `hearth serve`"
-        raise UsageError("choosing a decoder", f"no server is known that serves {choice.model}", remedy)
-    return running
+
+def _served(settings: DecoderSettings) -> Decoder:
+    from decoder.client import ServedDecoder
+
+    return ServedDecoder.from_settings(settings)
 
 
 def _settings(choice: DecoderChoice) -> DecoderSettings:
@@ -101,9 +112,41 @@ def _settings(choice: DecoderChoice) -> DecoderSettings:
     return replace(settings, base_url=choice.base_url or settings.base_url, model=choice.model or settings.model)
 
 
-def _running(model: str) -> Decoder | None:
-    """The server that `hearth serve` started, when it runs (and has this model's name, if one is given)."""
-    return None
+def _running(choice: DecoderChoice) -> Decoder | None:
+    """The server of `hearth serve` that has the address or the model asked for, with its key.
+
+    Raises:
+        UsageError: several could be meant, or none serves the model asked for and no address was given.
+    """
+    step, found = "choosing a decoder", [entry for entry in _servers() if _fits(entry, choice)]
+    if len(found) > 1:
+        names = ", ".join(entry.name for entry in found)
+        raise UsageError(step, f"several servers run: {names}", "Name a model with --model, or give --base-url")
+    if not found:
+        if choice.model and not choice.base_url:
+            remedy = "Add --base-url, or start it with `hearth serve`"
+            raise UsageError(step, f"no server is known that serves {choice.model}", remedy)
+        return None
+    from decoder.client import ServedDecoder
+    from decoder.server import attach
+
+    server = attach(found[0].name)
+    return ServedDecoder(server.base_url, choice.model or server.model, preset="vllm", api_key=server.api_key)
+
+
+def _servers() -> Sequence[ServerStatus]:
+    """The servers that answer. Nothing is imported, asked or written where none was ever started."""
+    if not (home() / "servers").is_dir():
+        return ()
+    from decoder.server import servers
+
+    return [entry for entry in servers() if entry.condition in ("healthy", "unsupervised") and entry.models]
+
+
+def _fits(entry: ServerStatus, choice: DecoderChoice) -> bool:
+    if choice.base_url:
+        return entry.base_url == choice.base_url.rstrip("/")
+    return not choice.model or choice.model in entry.models
 
 
 def _embedded(choice: DecoderChoice) -> Decoder:
@@ -124,32 +167,21 @@ def name_for(path: Path) -> str:
     return f"{stem}-{hashlib.sha256(str(place).encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
 
 
-def read_documents(base: KnowledgeBase, paths: Sequence[Path]) -> IndexReport:
-    """Index `paths` with a progress bar, and tell of what could not be read.
-
-    Raises:
-        UsageError: a path does not exist.
-    """
-    for path in paths:
-        if not path.expanduser().exists():
-            raise UsageError("reading documents", f"{path} does not exist", "Give a file or a folder")
+def read_documents(base: KnowledgeBase, paths: Sequence[Path], rebuild: bool = False) -> IndexReport:
+    """Index `paths` with a progress bar, and tell of what could not be read. Raises UsageError for a missing path."""
     with progress_bar() as on_progress:
-        report = base.add([path.expanduser() for path in paths], on_progress=on_progress)
+        report = base.add(paths, on_progress, rebuild=rebuild)
     remark_failures(report)
     return report
 
 
-def prepare(kb: str, docs: Path | None, decoder: Callable[[], Decoder | None]) -> KnowledgeBase:
-    """The knowledge base that `--kb` or `--docs` means, with the documents of `--docs` read into it.
-
-    Args:
-        decoder: called for the decoder once the documents are known to exist.
-    """
+def prepare(kb: str, docs: Path | None, decoder: Decoder | None) -> KnowledgeBase:
+    """The knowledge base that `--kb` or `--docs` means, with the documents of `--docs` read into it."""
     if docs is None:
-        return open_knowledge_base(kb, decoder())
+        return open_knowledge_base(kb, decoder)
     if kb != DEFAULT:
         raise UsageError("choosing a knowledge base", "--kb and --docs were both given", "Give one of them")
-    base = open_knowledge_base(name_for(docs), decoder())
+    base = open_knowledge_base(name_for(docs), decoder)
     report = read_documents(base, [docs])
     if report.added or report.updated or report.removed:
         remark(f"Read {docs}: {describe(report)}")
