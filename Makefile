@@ -25,7 +25,7 @@ help: ## list what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
 
 chat: $(VENV)/.rag ## chat with a knowledge base; DOCS=path for your own files, Q="question" for one answer
-	@$(BIN)/hearth $(if $(Q),ask "$$Q",chat) --docs "$$DOCS"
+	@$(BIN)/hearth $(if $(Q),ask,chat) --docs "$$DOCS" $(if $(Q),-- "$$Q")
 export DOCS Q
 
 test: $(VENV)/.dev vllm ## install everything and run all tests; PYTEST_ARGS="-k chat" for some
