@@ -104,7 +104,6 @@ class Assembly:
             events += _deltas(choice, item, index)
             if item.get("finish_reason") is not None:
                 choice.finish_reason = finish_reason_from(item["finish_reason"])
-                self.started = True
         if chunk.get("usage"):
             self._usage = usage_from(chunk["usage"])
         self.started = self.started or bool(events)

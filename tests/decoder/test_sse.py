@@ -30,6 +30,7 @@ def in_single_bytes(stream):
         (b": a comment\n\ndata: one\n: another\n\n", ["one"]),
         (b"event: message\nid: 7\nretry: 10\ndata: one\n\n", ["one"]),
         (b"data: two\ndata: lines\n\n", ["two\nlines"]),
+        (b"data: two\r\ndata: lines\r\n\r\n", ["two\nlines"]),
         (b"data:  two spaces\n\n", [" two spaces"]),
         (b"data\n\n", [""]),
         (b"nonsense without a colon\ndata: one\n\n", ["one"]),

@@ -310,6 +310,20 @@ async def test_naming_the_role_is_no_token(faulty):
     assert "first token" in str(caught.value)
 
 
+async def test_the_first_token_may_take_longer_than_the_next_even_after_the_role(faulty):
+    async def hesitates(exchange):
+        await exchange.begin()
+        await exchange.event(b'data: {"choices": [{"index": 0, "delta": {"role": "assistant"}}]}\n\n')
+        await asyncio.sleep(0.3)
+        await exchange.token("Warm.", "stop")
+        await exchange.end()
+
+    faulty(hesitates)
+    timeouts = Timeouts(first_token=5.0, between_tokens=0.1)
+    async with decoder_for(faulty.url, timeouts=timeouts) as decoder:
+        assert (await ask(decoder, "stream")).text == "Warm."
+
+
 async def test_a_slow_stream_may_take_longer_than_any_one_deadline(faulty):
     async def slow(exchange):
         await exchange.begin()
@@ -552,12 +566,17 @@ async def test_leaving_a_sync_stream_closes_the_request_within_200_ms(faulty):
     assert await wait_for_departure(faulty, start) < 0.2
 
 
-async def test_a_connection_is_used_again_after_answers_streams_and_refusals(faulty):
-    faulty(
-        lambda exchange: exchange.good(),
-        lambda exchange: exchange.good(),
-        lambda exchange: exchange.good(),
-    )
+async def test_a_connection_is_used_again_after_answers_and_streams(faulty):
+    async def ends_a_moment_after_done(exchange):
+        if not exchange.streaming:
+            return await exchange.completion()
+        await exchange.begin()
+        await exchange.token("Warm.", "stop")
+        await exchange.event(b"data: [DONE]\n\n")
+        await asyncio.sleep(0.01)
+        return await exchange.end()
+
+    faulty(ends_a_moment_after_done)
     async with decoder_for(faulty.url) as decoder:
         for how in ("whole", "stream", "whole", "stream"):
             await ask(decoder, how, sampling=Sampling(max_tokens=8))
