@@ -10,10 +10,24 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from decoder.base import Decoder
 from decoder.constraint import structural_tag, tool_call
-from decoder.types import Constraint, Message, TextPart, Tool, ToolCall, system
+from decoder.errors import ConstraintRefused
+from decoder.types import (
+    Choice,
+    Constraint,
+    Event,
+    Finished,
+    Message,
+    TextDelta,
+    TextPart,
+    Tool,
+    ToolCall,
+    system,
+)
 
 BEGIN, END = "<tool_call>", "</tool_call>"
 ToolChoice: TypeAlias = Literal["auto", "required"]
@@ -110,3 +124,78 @@ def split_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
     pieces = [*splitter.feed(text), *splitter.finish()]
     words = "".join(piece for piece in pieces if isinstance(piece, str))
     return words, tuple(piece for piece in pieces if isinstance(piece, ToolCall))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a decoder is asked for tool calls.
+
+    Attributes:
+        mode: "required" (the whole answer is one call), "auto" (calls are tagged), "native" (the server's own
+            tool calls) or "none" (no tools).
+        messages, constraint, tools: what to give the decoder.
+    """
+
+    mode: Literal["required", "auto", "native", "none"]
+    messages: tuple[Message, ...]
+    constraint: Constraint | None = None
+    tools: tuple[Tool, ...] = ()
+
+
+def plan(
+    decoder: Decoder,
+    messages: Sequence[Message],
+    tools: Sequence[Tool],
+    choice: ToolChoice = "auto",
+    parallel: bool = True,
+) -> Plan:
+    """Constrained where the decoder can, else its own tool calls. Await its `aready` before.
+
+    Raises ConstraintRefused when a call is required and the decoder cannot be held to one.
+    """
+    if not tools:
+        return Plan("none", tuple(messages))
+    needed = "json" if choice == "required" else "structural_tag"
+    if needed in decoder.constraints:
+        return Plan(choice, with_tools(messages, tools, choice), constraint_for(tools, choice, parallel))
+    if choice == "required":
+        cause = f"{decoder.model} does not enforce JSON schemas, so no call can be required of it"
+        raise ConstraintRefused("planning tool calls", cause, "Let the model choose, or use another decoder")
+    return Plan("native", tuple(messages), tools=tuple(tools))
+
+
+def read(mode: str, choice: Choice) -> tuple[str, tuple[ToolCall, ...]]:
+    """The text and the calls of an answer to a plan of this mode."""
+    if choice.tool_calls or mode in ("native", "none"):
+        return choice.text, choice.tool_calls
+    if mode == "auto":
+        return split_calls(choice.text)
+    call = read_call(choice.text)
+    return ("", (call,)) if call else (choice.text, ())
+
+
+class CallReader:
+    """Reads the stream of an answer to a plan: text as it comes, calls when they are whole."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode, self._splitter = mode, CallSplitter()
+
+    def feed(self, event: Event) -> Iterator[str | ToolCall]:
+        """Text and calls that choice 0 can be told to have made after `event`."""
+        if isinstance(event, TextDelta) and event.index == 0:
+            if self._mode == "auto":
+                yield from self._splitter.feed(event.text)
+            elif self._mode != "required" and event.text:
+                yield event.text
+        elif isinstance(event, Finished):
+            yield from self._finish(event.completion.choices[0])
+
+    def _finish(self, choice: Choice) -> Iterator[str | ToolCall]:
+        yield from self._splitter.finish()
+        if self._mode == "required":
+            text, calls = read(self._mode, choice)
+            if text:
+                yield text
+            yield from calls
+        else:
+            yield from choice.tool_calls
