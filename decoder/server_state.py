@@ -136,15 +136,18 @@ def this_process() -> Process:
 
 
 def group_exists(server: Process) -> bool:
-    """Whether any process of the server's group is left, even when its leader is gone.
+    """Whether any process of the server's group still runs, even when its leader is gone.
 
-    While a group lives its id is not given to a new process, so a group without a leader is still ours.
+    While a group lives its id is not given to a new process, so a group without a leader is still ours. Zombies do
+    not count: orphaned ones are for process 1 to reap, which in some containers never does.
     """
     if server.pid <= 1:
         return False
     leader = start_time(server.pid)
-    if leader and leader != server.started:
-        return False
+    if leader:
+        return leader == server.started
+    if Path("/proc/self/stat").exists():
+        return any(_in_group(entry.name, server.pid) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     try:
         os.killpg(server.pid, 0)
     except (ProcessLookupError, PermissionError):
@@ -164,19 +167,10 @@ def end_group(server: Process, grace: float) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(server.pid, number)
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and _running(server):
+        while time.monotonic() < deadline and group_exists(server):
             time.sleep(0.05)
-    if _running(server):
+    if group_exists(server):
         raise ServiceError("stopping the server", f"processes of group {server.pid} do not end", "Look at `ps -e`")
-
-
-def _running(server: Process) -> bool:
-    """Like `group_exists`, but zombies, which only their parent can reap, do not count."""
-    if not group_exists(server):
-        return False
-    if not Path("/proc/self/stat").exists():
-        return True
-    return any(_in_group(entry.name, server.pid) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def _in_group(pid: str, group: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from decoder.server_state import Process, ServerState, end_group, log_tail
 STABLE = 600.0  # a server that was healthy for so long starts with a fresh budget of restarts
 MOST_DELAY = 60.0
 HANG = 120.0  # seconds without an answer from /health that count as death
+# An exception, what pydantic says of a value, or argparse's last word.
+ERROR_LINE = re.compile(r"\s*(?:[\w.]+(?:Error|Exception): (?!\d+ validation error)|Value error, |[\w.]+: error: )")
 Reason = tuple[str, str, str]
 
 
@@ -144,12 +147,11 @@ def how_it_ended(status: int) -> str:
 
 
 def start_failure(cause: str, log: Path) -> Reason:
-    """The cause together with the log's last error line, which is what the reader would look for."""
-    lines = log_tail(log)
-    said = [line for line in lines if ("Error" in line or "error:" in line) and "Traceback" not in line]
-    # vLLM's processes each repeat the failure; the last lines only say that another one failed.
-    useful = [line for line in said if "See root cause above" not in line and "Engine core init" not in line]
-    detail = f": {(useful or said)[-1].strip()[:300]}" if said else ""
+    """The cause together with the log's last line that names an error, which is what the reader would look for."""
+    said = [line.strip() for line in log_tail(log) if ERROR_LINE.match(line)]
+    # vLLM's processes each repeat the failure; the outer ones only say that an inner one failed.
+    useful = [line for line in said if "Engine core initialization failed" not in line]
+    detail = f": {(useful or said)[-1][:300].rstrip('. ')}" if said else ""
     return "ServerStartFailed", cause + detail, f"See {log}"
 
 

@@ -27,6 +27,7 @@ from decoder.server_errors import (
 from decoder.server_http import model_names, request
 from decoder.server_options import ServeOptions, command, default_name, environment, find_python
 from decoder.server_state import Process, ServerState
+from decoder.supervisor import start_failure
 
 # The stand-in understands vLLM's arguments as far as they matter here. What it does wrong is told by FAKE.
 FAKE = r"""
@@ -319,6 +320,32 @@ def test_a_start_that_fails_says_what_the_log_says_and_leaves_nothing(home, fake
     assert found.pid == 0
 
 
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (
+            "(Worker pid=7) ERROR 11-23 11:53:01 [executor.py:953]     raise RuntimeError(\n"
+            "(Worker pid=7) ERROR 11-23 11:53:01 [executor.py:953] RuntimeError: Cannot find any model weights\n"
+            "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n",
+            "RuntimeError: Cannot find any model weights",
+        ),
+        (
+            "pydantic_core.ValidationError: 1 validation error for ModelConfig\n"
+            "  Value error, max_model_len is greater.\n"
+            "    For further information visit https://errors.pydantic.dev/v/value_error\n",
+            "Value error, max_model_len is greater",
+        ),
+        (
+            "usage: api_server.py [-h]\napi_server.py: error: unrecognized arguments: --x\n",
+            "api_server.py: error: unrecognized arguments: --x",
+        ),
+    ],
+)
+def test_the_line_of_the_log_that_names_the_error_is_shown(tmp_path, log, said):
+    (tmp_path / "log").write_text(log)
+    assert start_failure("the process ended", tmp_path / "log")[1] == f"the process ended: {said}"
+
+
 def test_a_start_that_takes_too_long_is_given_up_and_stopped(home, fake, model):
     fake("never healthy")
     began = time.monotonic()
@@ -466,6 +493,13 @@ def test_workers_without_their_leader_are_found_and_ended(home, fake, model):
     assert runs(child)
     server.stop()
     assert not runs(child)
+
+
+def test_a_group_of_zombies_does_not_count_as_running(home):
+    with subprocess.Popen([sys.executable, "-c", ""], start_new_session=True) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+        os.killpg(ended.pid, 0)  # the group is there, with nothing in it that could run
+        assert not server_state.group_exists(Process(ended.pid, "boot:1"))
 
 
 def test_what_a_crash_left_behind_is_stale_and_gives_way_to_a_new_start(home, fake, model):
