@@ -75,7 +75,7 @@ def check_schema(value: object) -> None:
 def _check_node(node: Mapping[str, Any], root: Mapping[str, Any]) -> None:
     kinds = node.get("type", [])
     for kind in [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else [str(kinds)]:
-        if kind not in JSON_TYPES:
+        if not isinstance(kind, str) or kind not in JSON_TYPES:
             raise _refused(f"the JSON schema has the unknown type {kind!r}", f"Types: {', '.join(sorted(JSON_TYPES))}")
     for key, wanted in (("properties", dict), ("required", list), ("enum", list), ("anyOf", list), ("$defs", dict)):
         if key in node and not isinstance(node[key], wanted):
