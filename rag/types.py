@@ -121,8 +121,9 @@ class Citation:
         """For people: "manual.pdf, page 3" or "notes.md, lines 10-14"."""
         if self.page is not None:
             return f"{self.source}, page {self.page}"
-        lines = f"line {self.line_start}" if self.line_start == self.line_end else f"lines {self.line_start}-{self.line_end}"
-        return f"{self.source}, {lines}"
+        if self.line_start == self.line_end:
+            return f"{self.source}, line {self.line_start}"
+        return f"{self.source}, lines {self.line_start}-{self.line_end}"
 
 
 @dataclass(frozen=True, slots=True)

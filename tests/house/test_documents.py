@@ -1,5 +1,6 @@
 """What the documents show, runs; what they link to, exists."""
 
+import os
 import re
 import subprocess
 import sys
@@ -20,8 +21,12 @@ BLOCKS = [
 def test_python_blocks_run(block, tmp_path):
     run = subprocess.run(
         [sys.executable, "-W", "error::SyntaxWarning", "-c", block],
-        cwd=ROOT, env={**__import__("os").environ, "HEARTH_HOME": str(tmp_path)}, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "HEARTH_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip()
 

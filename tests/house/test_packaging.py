@@ -36,8 +36,8 @@ def test_nothing_is_forgotten(wheel):
 
 def test_the_installed_wheel_works_away_from_the_checkout(wheel, tmp_path):
     site = tmp_path / "site"
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target", str(site), str(wheel)]
-    subprocess.run(command, check=True, timeout=120)
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target"]
+    subprocess.run([*install, str(site), str(wheel)], check=True, timeout=120)
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r}); import {', '.join(ROOMS)}; "
         f"assert all(m.__file__.startswith({str(site)!r}) for m in ({', '.join(ROOMS)})); "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from ui.cli.output import print_json, print_table, print_text, remark, spinner
 from ui.cli.text import clean_line
 
 if TYPE_CHECKING:
-    from decoder.server import Progress, ServeOptions, ServerStatus
+    from decoder.server import Progress, RunningServer, ServeOptions, ServerStatus
 
 app = new_app()
 
@@ -97,17 +98,22 @@ def run(model: str, options: ServeOptions, detach: bool, json: bool) -> int:
 
     with spinner("starting vLLM") as show:
         running = server.serve(model, options, lambda event: show(describe(event)), detach=detach)
-    facts = {"name": running.name, "base_url": running.base_url, "log": running.log, "detached": detach}
+    # Ctrl-C may come while the address is printed: the server is ours to stop from here on.
+    with nullcontext() if detach else running:
+        _announce(running, detach, json)
+        if not detach:
+            running.wait(lambda event: remark(describe(event)))
+    return 0
+
+
+def _announce(running: RunningServer, detach: bool, json: bool) -> None:
     if json:
+        facts = {"name": running.name, "base_url": running.base_url, "log": running.log, "detached": detach}
         print_json(facts)
     else:
         print_text(f"{running.name} is served at {running.base_url} (log: {running.log})")
         stopping = f"`hearth serve {running.name} --stop`" if detach else "Ctrl-C"
         remark(f"Stop it with {stopping}. `hearth chat` uses it from now on.")
-    if not detach:
-        with running:
-            running.wait(lambda event: remark(describe(event)))
-    return 0
 
 
 def describe(event: Progress) -> str:
