@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from decoder.masking import MaskCompiler
 
 LOADING, GENERATING = "loading an embedded model", "generating in process"
-EXTRA = "serve"
+EXTRA = "rag"
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class MaskCompiler:
         try:
             import xgrammar
         except ImportError as error:
-            raise MissingExtra(STEP, "xgrammar", "serve") from error
+            raise MissingExtra(STEP, "xgrammar", "rag") from error
         info = xgrammar.TokenizerInfo.from_huggingface(
             tokenizer, vocab_size=vocab_size, stop_token_ids=sorted(end_tokens)
         )

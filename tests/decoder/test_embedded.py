@@ -11,6 +11,7 @@ import pytest
 
 from decoder import (
     ConstraintRefused,
+    ContextOverflow,
     DecoderTimeout,
     EmbeddedDecoder,
     ImagePart,
@@ -260,6 +261,17 @@ async def test_without_max_tokens_it_goes_on_to_the_end_of_the_context(decoder):
     used = (await decoder.acomplete(prompt, sampling=Sampling(seed=1, temperature=0.0))).usage
     assert used.total_tokens <= length
     assert used.completion_tokens > 1
+
+
+async def test_prompt_and_max_tokens_together_must_fit_the_context(decoder):
+    length = await decoder.acontext_length()
+    room = length - await decoder.acount_tokens("Hello")
+    with pytest.raises(ContextOverflow, match="max_tokens"):
+        await decoder.acomplete("Hello", sampling=sampling(max_tokens=room + 1))
+    filled = "ab" * 2 * length
+    assert await decoder.acount_tokens(filled) > length
+    with pytest.raises(ContextOverflow):
+        await decoder.acomplete(filled)
 
 
 def test_a_folder_without_safetensors_is_the_users_mistake(tmp_path):

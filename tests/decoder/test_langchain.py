@@ -336,3 +336,20 @@ async def test_an_agent_of_langchain_calls_a_tool_and_answers():
     result = await agent.ainvoke({"messages": [("user", "Weather in Oslo?")]})
     assert result["messages"][-1].content == "It rains."
     assert result["messages"][-2].content == "rain in Oslo for 2 days"
+
+
+@pytest.mark.vllm
+def test_vllm_without_any_tool_parser_calls_tools_through_it(vllm_server):
+    from decoder import ServedDecoder
+
+    @tool
+    def paint(colour: bool) -> str:
+        """Paint the house."""
+        return "done"
+
+    with ServedDecoder(vllm_server.base_url, vllm_server.model) as decoder:
+        model = ChatHearth(decoder=decoder, max_tokens=300, seed=7)
+        (call,) = model.bind_tools([paint], tool_choice="paint").invoke("Hello").tool_calls
+        free = sum_chunks(model.bind_tools([paint]).stream("Hello"))
+    assert type(call["args"]["colour"]) is bool
+    assert free.usage_metadata["output_tokens"] > 0
