@@ -67,11 +67,12 @@ def index(
     cut = (settings.chunk_tokens, settings.chunk_overlap)
     recut = previous is not None and (previous.chunk_tokens, previous.chunk_overlap) != cut
     known = previous.documents if previous else {}
-    todo = plan(discover(paths), paths, known, recut)
+    files = discover(paths)
+    todo = plan(files, paths, known, recut)
     with ExitStack() as stack:
         run = _Run(store, embedder, settings, previous, rebuild, on_progress, stack)
         run.carry_out(todo, known)
-    return run.report(todo, known, time.monotonic() - started)
+    return replace(run.report(todo, known), unsupported=files.unsupported, seconds=time.monotonic() - started)
 
 
 def _previous(store: Store, embedder: Embedder, rebuild: bool) -> Manifest | None:
@@ -189,7 +190,7 @@ class _Run:
         )
         self.progress(IndexProgress("saving", total, total))
 
-    def report(self, todo: Plan, known: Mapping[str, DocumentEntry], seconds: float) -> IndexReport:
+    def report(self, todo: Plan, known: Mapping[str, DocumentEntry]) -> IndexReport:
         """What was done; `unchanged` leaves out documents outside the paths."""
         read = [file.source for file in todo.read if file.source in self.documents]
         return IndexReport(
@@ -200,7 +201,6 @@ class _Run:
             duplicates=_in(self.documents, todo.duplicates),
             passages=self.embedded,
             failed=self.failed,
-            seconds=seconds,
         )
 
 

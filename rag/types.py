@@ -158,7 +158,12 @@ class AnswerDelta:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What an indexing run did. `failed` maps source to the one-line reason."""
+    """What an indexing run did.
+
+    Attributes:
+        failed: maps source to the one-line reason.
+        unsupported: files in the folders that no loader reads; they are left out.
+    """
 
     added: tuple[str, ...] = ()
     updated: tuple[str, ...] = ()
@@ -167,4 +172,5 @@ class IndexReport:
     duplicates: tuple[str, ...] = ()
     passages: int = 0
     failed: Mapping[str, str] = field(default_factory=dict)
+    unsupported: int = 0
     seconds: float = 0.0

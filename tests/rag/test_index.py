@@ -8,6 +8,7 @@ import pytest
 
 from rag.errors import IndexLocked, IndexMismatch
 from rag.index import IndexProgress, index, searchable
+from rag.load.discover import Discovery
 from rag.plan import plan
 from rag.settings import RagSettings
 
@@ -166,9 +167,22 @@ def test_a_path_that_is_not_there_is_a_failure_not_a_crash(tmp_path, store, embe
     assert store.refresh() is False
 
 
+class Unlistable(Discovery):
+    """Stands in for a folder without permission to list it: root, who may run these tests, lists every folder."""
+
+    def _walk(self, folder, root):
+        yield folder
+
+
+def test_files_of_other_kinds_are_left_out_and_counted(docs, store, embedder):
+    (docs / "picture.xyz").write_bytes(b"??")
+    report = index([docs], store, embedder)
+    assert (report.unsupported, len(report.added), report.failed) == (1, 3, {})
+
+
 def test_a_folder_that_cannot_be_listed_keeps_its_documents(docs, store, embedder, monkeypatch):
     index([docs], store, embedder)
-    monkeypatch.setattr("rag.index.discover", lambda paths: iter(paths))
+    monkeypatch.setattr("rag.index.discover", Unlistable)
     report = index([docs], store, embedder)
     assert "cannot be listed" in next(iter(report.failed.values()))
     assert report.removed == ()

@@ -241,6 +241,16 @@ def test_docs_are_read_first_into_a_knowledge_base_of_their_own(hearth, fake, ho
     assert ("add", ("My Notes",)) in fake.opened[name].calls
 
 
+def test_docs_without_a_document_are_the_users_to_mend(hearth, fake, house):
+    (house / "empty").mkdir()
+    fake.opened[wiring.name_for(house / "empty")] = empty = type(fake)()
+    empty.report = IndexReport(failed={"empty/a.pdf": "loading empty/a.pdf: it holds no text"}, unsupported=2)
+    result = hearth("ask", "What is the rent?", "--docs", "empty")
+    assert result.code == 2
+    assert "loading empty/a.pdf: it holds no text\n" in result.err
+    assert "no document there could be read (1 failed, 2 of other kinds left out" in result.err
+
+
 def test_folders_of_one_name_get_knowledge_bases_of_their_own(house):
     assert wiring.name_for(house / "a" / "docs") != wiring.name_for(house / "b" / "docs")
     assert wiring.name_for(house / "docs") == wiring.name_for(Path("docs"))

@@ -103,13 +103,14 @@ def describe(report: IndexReport) -> str:
     parts = [f"{len(sources)} {word}" for word, sources in counts.items() if sources]
     parts += [f"{report.unchanged} unchanged"] if report.unchanged else []
     parts += [f"{len(report.failed)} failed"] if report.failed else []
+    parts += [f"{report.unsupported} of other kinds left out"] if report.unsupported else []
     return f"{', '.join(parts) or 'nothing to read'} ({report.passages} passages, {report.seconds:.1f} s)"
 
 
 def remark_failures(report: IndexReport) -> None:
     """Each document that could not be read, with the reason."""
     for source, reason in report.failed.items():
-        remark(f"  {clean_line(source)}: {clean_line(reason)}")
+        remark(f"  {clean_line(reason if source in reason else f'{source}: {reason}')}")
 
 
 @contextmanager

@@ -183,6 +183,9 @@ def prepare(kb: str, docs: Path | None, decoder: Decoder | None) -> KnowledgeBas
         raise UsageError("choosing a knowledge base", "--kb and --docs were both given", "Give one of them")
     base = open_knowledge_base(name_for(docs), decoder)
     report = read_documents(base, [docs])
+    if not (report.added or report.updated or report.unchanged or report.duplicates):
+        cause = f"no document there could be read ({describe(report)})"
+        raise UsageError(f"reading {docs}", cause, "Give a folder with text, Markdown, HTML, PDF or DOCX files")
     if report.added or report.updated or report.removed:
         remark(f"Read {docs}: {describe(report)}")
     return base
