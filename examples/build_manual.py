@@ -1,4 +1,4 @@
-"""Writes the manual's PDF and DOCX pages. Needs `pip install reportlab python-docx`; run from this folder."""
+"""Writes the manual's PDF and DOCX pages. Needs `pip install reportlab python-docx`; run from the repository's root."""
 
 from __future__ import annotations
 
@@ -98,5 +98,5 @@ def write_pdf(path: str) -> None:
 
 
 if __name__ == "__main__":
-    write_docx("03-knowledge-base.docx")
-    write_pdf("04-serving.pdf")
+    write_docx("examples/manual/03-knowledge-base.docx")
+    write_pdf("examples/manual/04-serving.pdf")
