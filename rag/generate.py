@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -16,8 +16,6 @@ from rag.support import Support
 from rag.types import Answer, AnswerDelta, Hit, Passage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from decoder.base import Decoder
     from decoder.types import Event
 
@@ -33,7 +31,7 @@ TURNS = 6
 
 async def generate(
     question: str, hits: Sequence[Hit], support: Support, decoder: Decoder, history: Sequence[Message] = ()
-) -> AsyncIterator[AnswerDelta | Answer]:
+) -> AsyncGenerator[AnswerDelta | Answer]:
     """Yield the answer as it is written, then the checked Answer, which may say less.
 
     Raises:

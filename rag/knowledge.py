@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import builtins
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property
 from os import PathLike
@@ -123,22 +124,24 @@ class KnowledgeBase:
 
     async def aask(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """`ask` for code with an event loop."""
-        async for part in self.astream(question, history):
-            if isinstance(part, Answer):
-                return part
+        async with aclosing(self.astream(question, history)) as parts:
+            async for part in parts:
+                if isinstance(part, Answer):
+                    return part
         raise AssertionError("a stream ended without an answer and without an error")
 
-    async def astream(self, question: str, history: Sequence[Message] = ()) -> AsyncIterator[AnswerDelta | Answer]:
+    async def astream(self, question: str, history: Sequence[Message] = ()) -> AsyncGenerator[AnswerDelta | Answer]:
         """`stream` for code with an event loop."""
         started = time.monotonic()
         hits, support = await asyncio.to_thread(self._find, standalone(question, history))
         found = time.monotonic()
-        async for part in self._answer(question, hits, support, history):
-            if isinstance(part, Answer):
-                now = time.monotonic()
-                timings = {"retrieve": found - started, "answer": now - found, "total": now - started}
-                part = replace(part, timings=timings)
-            yield part
+        async with aclosing(self._answer(question, hits, support, history)) as parts:
+            async for part in parts:
+                if isinstance(part, Answer):
+                    now = time.monotonic()
+                    timings = {"retrieve": found - started, "answer": now - found, "total": now - started}
+                    part = replace(part, timings=timings)
+                yield part
 
     def _find(self, question: str) -> tuple[builtins.list[Hit], Support]:
         hits = self.search(question)
@@ -146,10 +149,11 @@ class KnowledgeBase:
 
     async def _answer(
         self, question: str, hits: Sequence[Hit], support: Support, history: Sequence[Message]
-    ) -> AsyncIterator[AnswerDelta | Answer]:
+    ) -> AsyncGenerator[AnswerDelta | Answer]:
         if self.decoder is not None:
-            async for part in generate(question, hits, support, self.decoder, history):
-                yield part
+            async with aclosing(generate(question, hits, support, self.decoder, history)) as parts:
+                async for part in parts:
+                    yield part
             return
         answer = extract(support, hits)
         yield AnswerDelta(answer.text)
