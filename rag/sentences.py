@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof rev hon st sr jr gen col capt lt sgt sen rep gov pres supt "
@@ -58,7 +59,9 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
     """Spans that no sentence crosses: paragraphs, headings, list items, table rows, fenced blocks."""
     start = position = 0
     fenced = alone = False
-    for line in text.splitlines(keepends=True):
+    lines = text.splitlines(keepends=True)
+    ended = True
+    for line, following in pairwise([*lines, ""]):
         end = position + len(line)
         if _FENCE.match(line):
             if not fenced:
@@ -71,9 +74,17 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
         elif not fenced and (alone or not line.strip() or _LINE_START.match(line) or _ALONE.match(line)):
             yield from _trimmed(text, start, position)
             start = position
-        alone = not fenced and bool(_ALONE.match(line.rstrip("\r\n")))
+        alone = not fenced and bool(_ALONE.match(line.rstrip("\r\n")) or (ended and _titles(line, following)))
+        ended = not line.strip() or alone or line.rstrip().endswith((".", "!", "?", "…", ":"))
         position = end
     yield from _trimmed(text, start, len(text))
+
+
+def _titles(line: str, following: str) -> bool:
+    """Whether a line reads as the heading of the next one, in text without marks for headings, such as a PDF's."""
+    here, below = line.strip(), following.strip()
+    is_label = here[:1].isupper() and here[-1].isalnum() and len(here.split()) <= 6
+    return is_label and below[:1].isupper() and len(here) < len(below) / 2
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

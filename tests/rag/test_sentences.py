@@ -77,3 +77,21 @@ def test_words_meet_across_their_forms():
 def test_names_and_numbers():
     assert names("In 1950 Douglas Smith ran vLLM on Linux.") == {"dougla", "smith", "vllm", "linux"}
     assert numbers("from 3.5 to 1,000 in 2019") == {"3.5", "1000", "2019"}
+
+
+def test_a_short_line_above_a_paragraph_is_its_heading():
+    text = (
+        "It is read again.\nTimeouts\nHearth waits 120 seconds for the first token unless told\n"
+        "otherwise. Then it stops."
+    )
+    assert [s.text for s in split_sentences(text)] == [
+        "It is read again.",
+        "Timeouts",
+        "Hearth waits 120 seconds for the first token unless told\notherwise.",
+        "Then it stops.",
+    ]
+
+
+def test_a_short_line_inside_a_sentence_is_no_heading():
+    text = "They met in\nNew York\nBefore the second war that nobody there had wanted to fight."
+    assert len(split_sentences(text)) == 1
