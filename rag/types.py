@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
+def _place(source: str, page: int | None, first: int, last: int) -> str:
+    if page is not None:
+        return f"{source}, page {page}"
+    return f"{source}, line {first}" if first == last else f"{source}, lines {first}-{last}"
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A run of a document's text with its place in the original.
@@ -71,11 +77,7 @@ class Passage:
     @property
     def location(self) -> str:
         """For people: "manual.pdf, page 3" or "notes.md, lines 10-14"."""
-        if self.page is not None:
-            return f"{self.source}, page {self.page}"
-        if self.line_start == self.line_end:
-            return f"{self.source}, line {self.line_start}"
-        return f"{self.source}, lines {self.line_start}-{self.line_end}"
+        return _place(self.source, self.page, self.line_start, self.line_end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,7 @@ class Citation:
     @property
     def location(self) -> str:
         """For people: "manual.pdf, page 3" or "notes.md, lines 10-14"."""
-        if self.page is not None:
-            return f"{self.source}, page {self.page}"
-        if self.line_start == self.line_end:
-            return f"{self.source}, line {self.line_start}"
-        return f"{self.source}, lines {self.line_start}-{self.line_end}"
+        return _place(self.source, self.page, self.line_start, self.line_end)
 
 
 @dataclass(frozen=True, slots=True)
