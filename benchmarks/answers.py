@@ -1,6 +1,6 @@
 """How good answers without a decoder are: the quote holds the answer, and questions without an answer are refused.
 
-    python benchmarks/answers.py [FILE] [--questions 300] [--tune]
+    python benchmarks/answers.py [FILE] [--questions 1000] [--tune]
 
 FILE is SQuAD 1.1 as JSON with 13 articles; without it: HEARTH_TEST_DATA/squad/squad-13-articles.json. The last seven
 articles, by name, measure; the first six were fitted on (`--tune` measures those). Answers are measured with every
@@ -130,7 +130,7 @@ def main() -> int:
     """Print the figures; exit code 1 when a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", nargs="?", type=Path, default=DATA / "squad" / "squad-13-articles.json")
-    parser.add_argument("--questions", type=int, default=300)
+    parser.add_argument("--questions", type=int, default=1000)
     parser.add_argument("--tune", action="store_true", help="measure the articles that were fitted on")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
