@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 PASSAGES = 5
 """How many of the best passages sentences are taken from."""
 NEEDED = 0.5
-"""The confidence below which there is no answer: of the questions that the fitted articles answer, it refuses fewer than
-one in twenty, in small indexes and in large ones."""
+"""The confidence below which there is no answer."""
 
 COSINE, PASSAGE_COSINE, COVERAGE, NEAR_COVERAGE, PASSAGE_COVERAGE, WANTED = 4.8, 3.8, 4.5, 3.3, 2.1, 1.5
 BIAS, BY_COSINE, BY_PASSAGE_COSINE, BY_PASSAGE_COVERAGE = -10.0, 10.3, 4.0, 8.1
