@@ -141,14 +141,20 @@ def list_indexes(settings: RagSettings) -> list[str]:
 
 def to_payload(passage: Passage) -> dict[str, Any]:
     """Everything of a passage, as JSON, so that it can be rebuilt from the store alone."""
-    return {**asdict(passage), "heading": list(passage.heading)}
+    metadata = {key: list(value) if isinstance(value, tuple) else value for key, value in passage.metadata.items()}
+    lists = {"heading": list(passage.heading), "readers": list(passage.readers), "metadata": metadata}
+    return {**asdict(passage), **lists}
 
 
 def from_payload(payload: Mapping[str, Any] | None) -> Passage:
     """The passage in a payload; raises StoreFailed when it is not one."""
     try:
-        return Passage(**{**(payload or {}), "heading": tuple((payload or {})["heading"])})
-    except (TypeError, KeyError) as error:
+        known = dict(payload or {})
+        known["heading"], known["readers"] = tuple(known["heading"]), tuple(known.get("readers", ()))
+        metadata = known.get("metadata", {}).items()
+        known["metadata"] = {key: tuple(value) if isinstance(value, list) else value for key, value in metadata}
+        return Passage(**known)
+    except (TypeError, KeyError, AttributeError) as error:
         raise StoreFailed("reading the index", "a passage is damaged", "Index the documents again") from error
 
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Value: TypeAlias = str | int | float | bool
+Metadata: TypeAlias = Mapping[str, Value | tuple[str, ...]]
+"""What is known of a document beside its text; keys as `rag.filters` allows them."""
 
 
 def _place(source: str, page: int | None, first: int, last: int) -> str:
@@ -37,6 +42,7 @@ class Document:
         media_type: such as "application/pdf".
         title: from the document itself, else the file's name.
         segments: pages, in order, covering the text; empty for unpaged formats.
+        metadata: what the file says of itself, such as author or date; what the user says joins it later.
     """
 
     source: str
@@ -45,6 +51,7 @@ class Document:
     media_type: str
     title: str = ""
     segments: tuple[Segment, ...] = ()
+    metadata: Metadata = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,12 @@ class Passage:
         page: page number from 1 for paged formats (where the passage starts), else None.
         heading: path of the headings above it, outermost first.
         content_hash: of the document.
+        context: what stands above it and must be read with it, such as the header row of a table that was cut.
+        parent_start, parent_end: offsets of the wider stretch that it was cut from (small-to-big); equal when none.
+        media_type: of the document.
+        tenant: whose document it is; empty where there are no tenants.
+        readers: who may see it, as "user:ann" or "group:staff"; empty means everybody of the tenant.
+        metadata: of the document, to filter by.
     """
 
     id: str
@@ -73,6 +86,13 @@ class Passage:
     page: int | None = None
     heading: tuple[str, ...] = ()
     content_hash: str = ""
+    context: str = ""
+    parent_start: int = 0
+    parent_end: int = 0
+    media_type: str = ""
+    tenant: str = ""
+    readers: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=dict, hash=False)
 
     @property
     def location(self) -> str:
