@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rag.embed import SentenceEmbedder
+from rag.fusion import fuse
 from rag.index import searchable
 from rag.manifest import DocumentEntry, Manifest
-from rag.retrieve import fuse
 from rag.sparse import sparse_documents, sparse_query
 from rag.store import Scored, Store
 from rag.store_edge import EdgeStore

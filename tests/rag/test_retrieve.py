@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from decoder.errors import UsageError
 from rag.errors import IndexMismatch, IndexNotFound
-from rag.retrieve import fuse, retrieve
+from rag.fusion import fuse
+from rag.retrieve import retrieve
 from rag.types import Passage
 
 FACTS = {
