@@ -15,6 +15,16 @@ _INDEX_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
+class GraphOptions:
+    """HNSW (Malkov and Yashunin 2018) in a shard of more than `above` passages; the paper's names of its parameters."""
+
+    above: int = 50_000
+    m: int = 16
+    ef_construct: int = 128
+    ef: int = 128
+
+
+@dataclass(frozen=True, slots=True)
 class RagSettings:
     """Section `[rag]`: how documents are cut, embedded, kept and found.
 
@@ -29,6 +39,9 @@ class RagSettings:
         limit: passages that a search returns.
         pool: passages that dense and sparse search each hand to the fusion.
         timeout: seconds that one request to the server may take.
+        exact_below: passages of an in-process shard up to which dense search compares with every one of them; a larger
+            shard is given an HNSW graph.
+        hnsw_m, hnsw_ef_construct, hnsw_ef: the graph's edges a node, and candidates when building and searching it.
     """
 
     store: str = "edge"
@@ -41,6 +54,10 @@ class RagSettings:
     limit: int = 8
     pool: int = 50
     timeout: float = 30.0
+    exact_below: int = 50_000
+    hnsw_m: int = 16
+    hnsw_ef_construct: int = 128
+    hnsw_ef: int = 128
 
     def __post_init__(self) -> None:
         step = "reading settings"
@@ -51,6 +68,14 @@ class RagSettings:
             raise SettingsError(step, cause, "Give at least 16 tokens, and an overlap of at most half of them")
         if self.limit < 1 or self.pool < 1 or self.timeout <= 0:
             raise SettingsError(step, "rag.limit, rag.pool or rag.timeout is not positive", "Give positive numbers")
+        if self.exact_below < 1000 or not 4 <= self.hnsw_m <= 128 or min(self.hnsw_ef_construct, self.hnsw_ef) < 10:
+            cause = f"rag.exact_below={self.exact_below}, hnsw_m={self.hnsw_m}, or an ef below 10"
+            raise SettingsError(step, cause, "Give exact_below of 1000 or more, hnsw_m of 4 to 128, ef of 10 or more")
+
+    @property
+    def graph(self) -> GraphOptions:
+        """When and how an in-process shard is given a graph."""
+        return GraphOptions(self.exact_below, self.hnsw_m, self.hnsw_ef_construct, self.hnsw_ef)
 
 
 def rag_settings() -> RagSettings:
