@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +18,7 @@ from decoder.errors import UsageError
 from rag.extract import extract
 from rag.followup import standalone
 from rag.generate import generate
+from rag.labels import labels_of
 from rag.settings import RagSettings, check_index_name, rag_settings
 from rag.support import Support, assess
 from rag.types import Answer, AnswerDelta, Citation, Hit, IndexReport
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
     from decoder.base import Decoder
     from decoder.types import Message
     from rag.embed import Embedder
+    from rag.errors import DocumentError
     from rag.index import IndexProgress
+    from rag.labels import Labels
     from rag.langchain import HearthRetriever
     from rag.llamaindex import HearthNodeRetriever
-    from rag.manifest import DocumentEntry
+    from rag.manifest import DocumentEntry, Manifest
+    from rag.repair import RepairReport
     from rag.store import Store
+    from rag.types import Document
+    from rag.verify import Problem
 
 LINES_AROUND = 3
 
@@ -88,11 +94,13 @@ class KnowledgeBase:
         on_progress: Callable[[IndexProgress], None] | None = None,
         *,
         rebuild: bool = False,
+        labels: Labels | None = None,
     ) -> IndexReport:
         """Index files and folders: new and changed ones are read, deleted ones forgotten, the rest stays.
 
         Args:
             rebuild: start from nothing; whatever is not in `paths` goes.
+            labels: whose documents these are, who may see them, and metadata; None leaves each as it was.
 
         Raises:
             UsageError: a path does not exist, or the index was made otherwise (IndexMismatch).
@@ -105,7 +113,19 @@ class KnowledgeBase:
         for path in files:
             if not path.exists():
                 raise UsageError("reading documents", f"{path} does not exist", "Give a file or a folder")
-        return index(files, self.store, self.embedder, on_progress, self._settings, rebuild)
+        return index(files, self.store, self.embedder, on_progress, self._settings, rebuild, labels)
+
+    def add_documents(
+        self,
+        documents: Iterable[Document | DocumentError],
+        on_progress: Callable[[IndexProgress], None] | None = None,
+        *,
+        labels: Labels | None = None,
+    ) -> IndexReport:
+        """Add documents that are no files, such as fetched pages. Raises IndexMismatch, IndexLocked, StoreFailed."""
+        from rag.index import index_documents
+
+        return index_documents(documents, self.store, self.embedder, on_progress, self._settings, labels)
 
     def search(self, query: str, limit: int | None = None, sources: Sequence[str] | None = None) -> builtins.list[Hit]:
         """Passages that fit the query, best first. Raises IndexNotFound before anything was added."""
@@ -182,17 +202,47 @@ class KnowledgeBase:
         """
         from rag.store import unknown_source
 
-        known = dict(self.documents())
-        if source not in known:
+        if not self.store.refresh():
             raise unknown_source(source)
-        heirs = [Path(entry.path) for entry in known.values() if entry.duplicate_of == source]
-        del known[source]
-        with self.store.generation(self.embedder.dimension) as writer:
-            writer.delete_source(source)
+        with self.store.generation(self.store.manifest().dimension) as writer:
+            self.store.refresh()  # nobody else writes from here on
+            known = dict(self.store.manifest().documents)
+            if source not in known:
+                raise unknown_source(source)
+            entry = known.pop(source)
+            heirs = [name for name, other in known.items() if other.duplicate_of == source]
+            members = [name for name, other in known.items() if other.member_of == source]
+            for name in (source, *members):
+                known.pop(name, None)
+                writer.delete_source(name)
             writer.commit(replace(self.store.manifest(), documents=known))
         if heirs:
             self.store.refresh()
-            self.add(heirs)
+            self.add([Path(known[name].path) for name in heirs], labels=labels_of(entry))
+
+    def verify(self) -> builtins.list[Problem]:
+        """Every problem of the index: damaged files, texts, passages, vectors. Raises IndexNotFound, StoreFailed."""
+        from rag.verify import verify
+
+        return verify(self.store)
+
+    def repair(self, on_progress: Callable[[IndexProgress], None] | None = None) -> RepairReport:
+        """Take out what is damaged and read it again. Raises IndexNotFound, IndexLocked, StoreFailed."""
+        from rag.repair import repair
+
+        return repair(self.store, self.embedder, on_progress, self._settings)
+
+    def export(self, file: str | PathLike[str]) -> Manifest:
+        """Write everything to one file, for another machine or another store. Raises UsageError, StoreFailed."""
+        from rag.transfer import export_index
+
+        return export_index(self.store, Path(file).expanduser())
+
+    def import_from(self, file: str | PathLike[str], *, replace: bool = False) -> Manifest:
+        """Take everything from an exported file. Raises UsageError when it is damaged, or something is here already."""
+        from rag.transfer import import_index
+
+        return import_index(self.store, Path(file).expanduser(), replace)
 
     def as_langchain_retriever(self, limit: int | None = None) -> HearthRetriever:
         """This knowledge base as a LangChain `BaseRetriever`. Raises MissingExtra without langchain-core."""

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from decoder.errors import HearthError
@@ -114,6 +114,11 @@ class Manifest:
             raise IndexMismatch(STEP, cause, REBUILD)
         cause = f"it was made by {self.embedder} ({self.dimension} dimensions), not by {embedder.name}"
         raise IndexMismatch(STEP, cause, f"Set HEARTH_RAG_EMBEDDER={self.embedder}, or: {REBUILD}")
+
+
+def unread(entry: DocumentEntry) -> DocumentEntry:
+    """The entry of a file that has to be read again, with its name and its labels kept."""
+    return replace(entry, hash="", passages=0, mtime_ns=0, pending=False, duplicate_of="")
 
 
 def is_generation(name: str) -> bool:

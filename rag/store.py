@@ -135,6 +135,18 @@ class Store(ABC):
     def delete(self) -> None:
         """Remove the whole index. Raises IndexLocked while it is being written."""
 
+    def check_files(self) -> list[str]:
+        """What is wrong with the files beneath, in words; a server looks after its own."""
+        return []
+
+    def salvage(self) -> list[str]:
+        """Make an index that cannot be opened one that can, without its damaged parts; what was wrong, in words."""
+        return []
+
+    def size(self) -> int | None:
+        """Bytes on the disk; None where a server knows better."""
+        return None
+
     def close(self) -> None:  # noqa: B027  # most stores hold nothing that must be let go
         """Let go of files and connections."""
 

@@ -37,7 +37,8 @@ from rag.store import (
     unknown_source,
 )
 from rag.store_edge_filter import edge_filter
-from rag.store_edge_shard import OPEN, REPAIR, OpenShard, sparse_of
+from rag.store_edge_salvage import salvage
+from rag.store_edge_shard import OPEN, REPAIR, OpenShard, digest, disk_bytes, sparse_of
 from rag.store_edge_writer import EdgeWriter
 from rag.types import Passage
 
@@ -215,6 +216,28 @@ class EdgeStore(Store):
 
     def _engines(self) -> dict[str, OpenShard]:
         return self._open.engines if self._open is not None else {}
+
+    def check_files(self) -> list[str]:
+        """Shards whose files are not what was sealed."""
+        reading = self._reading()
+        with engine_errors(READ):
+            return [
+                f"shard {entry.name} is not what was sealed"
+                for entry in reading.manifest.shards
+                if digest(disk.shard_folder(self.folder, entry.name)) != entry.digest
+            ]
+
+    def salvage(self) -> list[str]:
+        """Leave damaged shards, texts and term counts out; their documents are listed without a hash."""
+        if not self.folder.is_dir():
+            raise no_index(self.folder.name)
+        self.close()
+        with engine_errors("repairing the knowledge base"):
+            return salvage(self.folder, self.graph)
+
+    def size(self) -> int:
+        """Bytes on the disk, holes not counted."""
+        return disk_bytes(self.folder)
 
     def delete(self) -> None:
         """Remove the folder."""

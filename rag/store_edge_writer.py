@@ -81,20 +81,14 @@ class EdgeWriter(Writer):
         self, passages: Sequence[Passage], dense: NDArray[np.float32] | None, sparse: Sequence[SparseVector]
     ) -> None:
         """Add or replace passages."""
-        from qdrant_edge import Point, UpdateOperation
-        from qdrant_edge import SparseVector as EdgeVector
+        from qdrant_edge import UpdateOperation
 
         if not passages:
             return
         vectors = [None] * len(passages) if dense is None else [vector.tolist() for vector in dense]
-        points = []
-        for passage, vector, weights in zip(passages, vectors, sparse, strict=True):
-            named: dict[str, Any] = {"sparse": EdgeVector(list(weights.indices), list(weights.values))}
-            if vector is not None:
-                named["dense"] = vector
-            points.append(Point(passage.id, named, to_payload(passage)))
         with engine_errors(WRITE):
-            need_room(self._index, len(points) * (POINT_BYTES + 4 * self._dimension))
+            need_room(self._index, len(passages) * (POINT_BYTES + 4 * self._dimension))
+            points = [_point(*each) for each in zip(passages, vectors, sparse, strict=True)]
             shard = self._filling()
             for start in range(0, len(points), BATCH):
                 shard.update(UpdateOperation.upsert_points(points[start : start + BATCH]))
@@ -228,3 +222,13 @@ class EdgeWriter(Writer):
             disk.clean(self._index, disk.read_manifest(self._index))
         os.close(self._lock)
         self._lock = -1
+
+
+def _point(passage: Passage, dense: list[float] | None, sparse: SparseVector) -> qdrant_edge.Point:
+    from qdrant_edge import Point
+    from qdrant_edge import SparseVector as EdgeVector
+
+    named: dict[str, Any] = {"sparse": EdgeVector(list(sparse.indices), list(sparse.values))}
+    if dense is not None:
+        named["dense"] = dense
+    return Point(passage.id, named, to_payload(passage))

@@ -479,7 +479,7 @@ def test_a_newer_schema_is_refused_with_the_remedy(folder):
 
 def damage_text(folder, body):
     with sqlite3.connect(folder / "texts.sqlite") as connection:
-        connection.execute("UPDATE texts SET body = ? WHERE body LIKE 'Sailing%'", (body,))
+        connection.execute("UPDATE texts SET body = ? WHERE CAST(body AS TEXT) LIKE 'Sailing%'", (body,))
     connection.close()
 
 
