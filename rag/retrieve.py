@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from decoder.errors import UsageError
+from rag.filters import Where
 from rag.fusion import fuse
 from rag.sparse import sparse_query
 from rag.types import Hit
@@ -39,7 +40,9 @@ def retrieve(
         raise UsageError("searching", "the query is empty", "Ask something")
     store.refresh()
     store.manifest().check(embedder)
-    pool = max(pool, limit)
-    dense = store.search_dense(embedder.embed_query(query), pool, sources)
-    sparse = store.search_sparse(sparse_query(query), pool, sources)
+    if sources is not None and not sources:
+        return []
+    pool, where = max(pool, limit), Where().and_sources(sources)
+    dense = store.search_dense(embedder.embed_query(query), pool, where)
+    sparse = store.search_sparse(sparse_query(query), pool, where)
     return fuse(dense, sparse)[:limit]

@@ -11,17 +11,18 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from uuid import UUID
 
 from decoder.errors import HearthError, UsageError
 from rag.errors import IndexNotFound, StoreFailed
+from rag.filters import FIELDS, Where
 from rag.manifest import Manifest
 from rag.settings import RagSettings, check_index_name, index_folder, is_index_name
 from rag.sparse import SparseVector
-from rag.types import Passage
+from rag.types import Passage, Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,12 +31,26 @@ if TYPE_CHECKING:
 Scored: TypeAlias = tuple[Passage, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A passage with its vectors as they are stored; `dense` has shape [dimension], and is None while it is pending."""
+
+    passage: Passage
+    dense: NDArray[np.float32] | None
+    sparse: SparseVector
+
+
 class Writer(ABC):
     """A generation that is being built. Use it in a `with` block, from one thread."""
 
     @abstractmethod
-    def upsert(self, passages: Sequence[Passage], dense: NDArray[np.float32], sparse: Sequence[SparseVector]) -> None:
-        """Add or replace passages by id; `dense` has shape [len(passages), dimension]. Raises StoreFailed."""
+    def upsert(
+        self, passages: Sequence[Passage], dense: NDArray[np.float32] | None, sparse: Sequence[SparseVector]
+    ) -> None:
+        """Add or replace passages by id; `dense` has shape [len(passages), dimension]. Raises StoreFailed.
+
+        Without `dense` they are found by their words alone, until they are written again with it.
+        """
 
     @abstractmethod
     def put_text(self, text: str) -> str:
@@ -79,23 +94,25 @@ class Store(ABC):
         """Passages in the index."""
 
     @abstractmethod
-    def search_dense(
-        self, vector: NDArray[np.float32], limit: int, sources: Sequence[str] | None = None
-    ) -> list[Scored]:
-        """The nearest passages with their cosine similarity, best first; exact, not approximate.
+    def search_dense(self, vector: NDArray[np.float32], limit: int, where: Where | None = None) -> list[Scored]:
+        """The nearest passages with their cosine similarity, best first.
 
         Args:
             vector: shape [dimension].
-            sources: search these documents only; None searches all, an empty sequence none.
+            where: search what it lets through only; None searches all.
         """
 
     @abstractmethod
-    def search_sparse(self, vector: SparseVector, limit: int, sources: Sequence[str] | None = None) -> list[Scored]:
+    def search_sparse(self, vector: SparseVector, limit: int, where: Where | None = None) -> list[Scored]:
         """The passages with the highest BM25 score (above 0), best first; inverse frequencies over all passages."""
 
     @abstractmethod
     def passages(self, ids: Sequence[str]) -> list[Passage]:
         """Passages by id, in the order given, unknown ones left out."""
+
+    def points(self, sources: Sequence[str] | None = None) -> Iterator[Point]:
+        """Every passage with its vectors, of all documents or of some, in no particular order."""
+        raise NotImplementedError
 
     @abstractmethod
     def text(self, source: str) -> str:
@@ -126,7 +143,7 @@ def open_store(name: str, settings: RagSettings) -> Store:
         return EdgeStore(index_folder(settings) / name)
     from rag.store_qdrant import QdrantStore, connect
 
-    return QdrantStore(name, connect(settings), in_memory=settings.store == "memory")
+    return QdrantStore(name, connect(settings), settings)
 
 
 def list_indexes(settings: RagSettings) -> list[str]:
@@ -140,16 +157,36 @@ def list_indexes(settings: RagSettings) -> list[str]:
 
 
 def to_payload(passage: Passage) -> dict[str, Any]:
-    """Everything of a passage, as JSON, so that it can be rebuilt from the store alone."""
+    """Everything of a passage, as JSON, so that it can be rebuilt from the store alone, and `facts` to filter by."""
     metadata = {key: list(value) if isinstance(value, tuple) else value for key, value in passage.metadata.items()}
     lists = {"heading": list(passage.heading), "readers": list(passage.readers), "metadata": metadata}
-    return {**asdict(passage), **lists}
+    return {**asdict(passage), **lists, "facts": facts(passage)}
+
+
+def facts(passage: Passage) -> list[str]:
+    """What equality is asked of, as texts: fields of the passage and its metadata, one for each item of a list."""
+    known = {name: getattr(passage, name) for name in FIELDS if name != "source"}
+    found = []
+    for name, value in {**known, **passage.metadata}.items():
+        items = value if isinstance(value, tuple) else () if value is None or value == "" else (value,)
+        found += [fact(name, item) for item in items]
+    return found
+
+
+def fact(field: str, value: Value) -> str:
+    """One of `facts`: "year=2020", "draft=true"; a text in quotes, so that "2020" is not the number."""
+    if isinstance(value, bool):
+        return f"{field}={str(value).lower()}"
+    if isinstance(value, str):
+        return f'{field}="{value}"'
+    return f"{field}={int(value) if float(value).is_integer() else value!r}"
 
 
 def from_payload(payload: Mapping[str, Any] | None) -> Passage:
     """The passage in a payload; raises StoreFailed when it is not one."""
     try:
         known = dict(payload or {})
+        known.pop("facts", None)
         known["heading"], known["readers"] = tuple(known["heading"]), tuple(known.get("readers", ()))
         metadata = known.get("metadata", {}).items()
         known["metadata"] = {key: tuple(value) if isinstance(value, list) else value for key, value in metadata}

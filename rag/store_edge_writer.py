@@ -56,7 +56,9 @@ class EdgeWriter(Writer):
         disk.link_texts(old / "texts", self._folder / "texts")
         return EdgeShard.load(str(self._folder / "shard"))
 
-    def upsert(self, passages: Sequence[Passage], dense: NDArray[np.float32], sparse: Sequence[SparseVector]) -> None:
+    def upsert(
+        self, passages: Sequence[Passage], dense: NDArray[np.float32] | None, sparse: Sequence[SparseVector]
+    ) -> None:
         """Add or replace passages."""
         from qdrant_edge import Point, UpdateOperation
         from qdrant_edge import SparseVector as EdgeVector
@@ -67,7 +69,7 @@ class EdgeWriter(Writer):
                 {"dense": vector.tolist(), "sparse": EdgeVector(list(terms.indices), list(terms.values))},
                 to_payload(passage),
             )
-            for passage, vector, terms in zip(passages, dense, sparse, strict=True)
+            for passage, vector, terms in zip(passages, [] if dense is None else dense, sparse, strict=True)
         ]
         with engine_errors(WRITE):
             for start in range(0, len(points), BATCH):
