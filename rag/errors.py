@@ -56,5 +56,13 @@ class StoreFailed(ServiceError):
     """The vector store could not read or write."""
 
 
+class StoreUnreachable(StoreFailed):
+    """The vector store's server does not answer, or not now; the same request may succeed later."""
+
+
+class EngineFailed(ServiceError):
+    """The engine that spreads indexing over several processes could not do it."""
+
+
 class QuestionTooLong(UsageError):
     """The question leaves no room for documents in the decoder's context."""

@@ -48,7 +48,7 @@ class Writer(ABC):
     def upsert(
         self, passages: Sequence[Passage], dense: NDArray[np.float32] | None, sparse: Sequence[SparseVector]
     ) -> None:
-        """Add passages. What earlier generations hold of their documents goes. Raises StoreFailed.
+        """Add or replace passages. A document that is written anew is taken out first. Raises StoreFailed.
 
         Args:
             dense: shape [len(passages), dimension]; None for passages that are to be found by their words alone.
@@ -160,7 +160,7 @@ def open_store(name: str, settings: RagSettings) -> Store:
         return EdgeStore(index_folder(settings) / name, settings.graph)
     from rag.store_qdrant import QdrantStore, connect
 
-    return QdrantStore(name, connect(settings), in_memory=settings.store == "memory")
+    return QdrantStore(name, connect(settings), settings)
 
 
 def list_indexes(settings: RagSettings) -> list[str]:

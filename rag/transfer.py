@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +94,7 @@ def import_index(
                 return _read(store, manifest, file, lines, vectors, on_progress)
     except IndexMismatch:
         raise
-    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise _damaged(file, str(error)[:100] or type(error).__name__) from error
     except StoreFailed as error:
         if error.step == "opening the knowledge base":

@@ -120,7 +120,7 @@ def test_texts_are_kept_and_unknown_sources_refused(store, write):
 
 def test_a_document_that_is_written_again_is_replaced(store, write):
     write(store, {"a.md": ["one", "two"], "b.md": ["other"]})
-    write(store, {"a.md": ["one", "three"]})
+    write(store, {"a.md": ["one", "three"]}, delete=["a.md"])
     assert {point.passage.text for point in store.points()} == {"one", "three", "other"}
     assert store.count() == 3
 
