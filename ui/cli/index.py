@@ -20,17 +20,27 @@ app = new_app()
 def index(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders.", show_default=False)],
     kb: KnowledgeBaseName = wiring.DEFAULT,
+    tenant: Annotated[str, typer.Option("--tenant", metavar="NAME", help="Whose documents these are.")] = "",
+    readers: Annotated[
+        list[str] | None,
+        typer.Option("--reader", metavar="WHO", help="Who may see them, as user:ann or group:staff; repeat it."),
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option("--meta", metavar="KEY=VALUE", help="Something to filter by; repeat it."),
+    ] = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start from nothing; what is not in PATHS goes.")] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> int:
     """Read files and folders into a knowledge base.
 
-    What has not changed since the last time is left alone, and what was deleted from a folder leaves the knowledge
-    base too. The exit code is 2 when nothing at all could be read.
+    Words find a text as soon as it was read; meaning does once its vectors are there, in the same run. An interrupted
+    run is taken up where it stopped. What has not changed since the last time is left alone, and what was deleted
+    from a folder leaves the knowledge base too. The exit code is 2 when nothing at all could be read.
     """
     with closing(wiring.open_knowledge_base(kb)) as base:
-        report = wiring.read_documents(base, paths, rebuild)
+        report = wiring.read_documents(base, paths, rebuild, wiring.labels(tenant, readers or (), metadata or ()))
     if json:
         print_json(report)
     else:

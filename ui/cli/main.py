@@ -22,7 +22,7 @@ COMMANDS = {
     "ask": "Answer one question from the documents, with citations.",
     "search": "Find passages in a knowledge base, best first.",
     "index": "Read files and folders into a knowledge base.",
-    "kb": "List, show and prune knowledge bases.",
+    "kb": "List, show, check, mend and move knowledge bases.",
     "serve": "Run a model with vLLM, look at it, stop it.",
     "doctor": "Check that everything Hearth needs is in order.",
 }

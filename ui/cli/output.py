@@ -130,6 +130,9 @@ def progress_bar() -> Iterator[Callable[[Any], None]]:
         task = bar.add_task("reading", total=None)
 
         def show(event: Any) -> None:
+            if event.step == "searchable":
+                bar.console.print(f"{event.done} documents can be found by their words; meaning follows", markup=False)
+                return
             bar.update(task, description=clean_line(event.step), completed=event.done, total=event.total or None)
 
         yield show

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from decoder.server import ServerStatus
     from decoder.settings import DecoderSettings
     from rag.knowledge import KnowledgeBase
+    from rag.labels import Labels
     from rag.manifest import Manifest
-    from rag.types import IndexReport
+    from rag.types import IndexReport, Value
 
 DEFAULT = "default"
 
@@ -167,10 +168,31 @@ def name_for(path: Path) -> str:
     return f"{stem}-{hashlib.sha256(str(place).encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
 
 
-def read_documents(base: KnowledgeBase, paths: Sequence[Path], rebuild: bool = False) -> IndexReport:
+def labels(tenant: str, readers: Sequence[str], metadata: Sequence[str]) -> Labels | None:
+    """What the command line says of documents; None when it says nothing, so that they keep what they have.
+
+    Raises:
+        UsageError: a name that cannot be one, or metadata that is no key=value.
+    """
+    if not (tenant or readers or metadata):
+        return None
+    from rag.filters import parse_where
+    from rag.labels import Labels
+
+    known: dict[str, Value] = {}
+    for condition in parse_where(metadata).conditions:
+        if len(condition.any_of) != 1:
+            raise UsageError("labelling", f"{condition.field} has no single value", "Write key=value")
+        known[condition.field] = condition.any_of[0]
+    return Labels(tenant, tuple(readers), known)
+
+
+def read_documents(
+    base: KnowledgeBase, paths: Sequence[Path], rebuild: bool = False, labels: Labels | None = None
+) -> IndexReport:
     """Index `paths` with a progress bar, and tell of what could not be read. Raises UsageError for a missing path."""
     with progress_bar() as on_progress:
-        report = base.add(paths, on_progress, rebuild=rebuild)
+        report = base.add(paths, on_progress, rebuild=rebuild, labels=labels)
     remark_failures(report)
     return report
 
