@@ -8,14 +8,13 @@ from __future__ import annotations
 import io
 import zipfile
 from typing import Any
-from xml.parsers import expat
 
-from rag.errors import DamagedDocument, DocumentLimit, EncryptedDocument
+from rag.load.archive import Archive
 from rag.load.formats import Parsed
 from rag.load.html import markdown_of
+from rag.load.ooxml import core_properties
+from rag.load.safe_xml import parse_xml, refuse_doctype
 
-UNPACKED = 128 << 20
-"""Most bytes that the XML parts may claim to unpack to: a DOM takes some ten times as much."""
 BODY = "word/document.xml"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
@@ -30,10 +29,12 @@ def parse(data: bytes) -> Parsed:
     import mammoth  # type: ignore[import-untyped]
     from bs4 import BeautifulSoup
 
-    html = mammoth.convert_to_html(io.BytesIO(_checked(data)), convert_image=_no_picture).value
+    archive = Archive(data)
+    html = mammoth.convert_to_html(io.BytesIO(_checked(archive)), convert_image=_no_picture).value
     soup = BeautifulSoup(html, "lxml")
     heading = soup.find(["h1", "h2"])
-    return Parsed((markdown_of(soup),), heading.get_text(" ", strip=True) if heading else "")
+    named, metadata = core_properties(archive)
+    return Parsed((markdown_of(soup),), heading.get_text(" ", strip=True) if heading else named, metadata)
 
 
 def _no_picture(image: Any) -> list[Any]:
@@ -43,33 +44,16 @@ def _no_picture(image: Any) -> list[Any]:
     return [html.text(image.alt_text)] if image.alt_text else []
 
 
-def _checked(data: bytes) -> bytes:
-    """The same archive with sane XML parts and formulas as text; raises DocumentLimit or DamagedDocument."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        parts = [part for part in archive.infolist() if part.filename.endswith((".xml", ".rels"))]
-        if any(part.flag_bits & 1 for part in archive.infolist()):
-            raise EncryptedDocument("loading", "it needs a password", "Save a copy without one")
-        if sum(part.file_size for part in parts) > UNPACKED:
-            cause = f"it would unpack to more than {UNPACKED >> 20} MiB"
-            raise DocumentLimit("loading", cause, "Split the document")
-        output = io.BytesIO()
-        with zipfile.ZipFile(output, "w") as rewritten:
-            for part in parts:
-                content = archive.read(part)
-                _refuse_doctype(content)
-                rewritten.writestr(part.filename, _formulas_as_text(content) if part.filename == BODY else content)
-        return output.getvalue()
-
-
-def _refuse_doctype(content: bytes) -> None:
-    """No OOXML part has a DOCTYPE; entities, which may expand without end or name files, stand only in one."""
-
-    def refuse(*_: object) -> None:
-        raise DamagedDocument("loading", "an XML part declares a document type", "Save it as .docx again")
-
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = refuse
-    parser.Parse(content, True)
+def _checked(archive: Archive) -> bytes:
+    """The same archive with sane XML parts alone, and formulas as text."""
+    output = io.BytesIO()
+    with zipfile.ZipFile(output, "w") as rewritten:
+        for name in archive.names:
+            if name.endswith((".xml", ".rels")):
+                content = archive.read(name)
+                refuse_doctype(content)
+                rewritten.writestr(name, _formulas_as_text(content) if name == BODY else content)
+    return output.getvalue()
 
 
 def _formulas_as_text(content: bytes) -> bytes:
@@ -80,8 +64,7 @@ def _formulas_as_text(content: bytes) -> bytes:
         return content
     from lxml import etree  # type: ignore[import-untyped]
 
-    safe = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    root = etree.fromstring(content, safe)
+    root = parse_xml(content)
     for formula in list(root.iter(f"{_M}oMath")):
         run = etree.Element(f"{_W}r")
         text = etree.SubElement(run, f"{_W}t")
