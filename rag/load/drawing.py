@@ -91,13 +91,15 @@ def _linked(run: Any, text: str, links: dict[str, Relation]) -> str:
     return text if relation.target == text.strip() else f"[{text}]({relation.target})"
 
 
-def table_rows(table: Any) -> list[list[str]]:
+def table_rows(table: Any) -> Iterator[list[str]]:
     """The rows of a table on a slide, merged cells repeated."""
-    rows = []
-    for row in table.iterfind("{*}tr"):
-        begun = (cell for cell in row.iterfind("{*}tc") if not (cell.get("hMerge") or cell.get("vMerge")))
-        rows.append([Cell(plain(cell), _count(cell, "gridSpan"), _count(cell, "rowSpan")) for cell in begun])
-    return spread(rows)
+    return spread(map(_cells, table.iterfind("{*}tr")))
+
+
+def _cells(row: Any) -> Iterator[Cell]:
+    for cell in row.iterfind("{*}tc"):
+        if not (cell.get("hMerge") or cell.get("vMerge")):
+            yield Cell(plain(cell), _count(cell, "gridSpan"), _count(cell, "rowSpan"))
 
 
 def _count(cell: Any, name: str) -> int:

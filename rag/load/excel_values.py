@@ -1,4 +1,4 @@
-"""What a cell of XLSX says: numbers as people write them, dates and times in ISO 8601, from its saved value and style."""
+"""What a cell of XLSX says, from its saved value and its style: plain numbers, dates and times in ISO 8601."""
 
 from __future__ import annotations
 

@@ -30,9 +30,13 @@ def _parts(grid: Grid, depth: int) -> Iterator[Grid]:
         if len(groups) < 2:
             yield band
             continue
-        for columns in groups:
-            cut = {row: {at: text for at, text in cells.items() if at in columns} for row, cells in band.items()}
-            yield from _parts({row: cells for row, cells in cut.items() if cells}, depth - 1)
+        where = {column: number for number, columns in enumerate(groups) for column in columns}
+        cut: list[Grid] = [{} for _ in groups]
+        for row, cells in band.items():
+            for column, text in cells.items():
+                cut[where[column]].setdefault(row, {})[column] = text
+        for each in cut:
+            yield from _parts(each, depth - 1)
 
 
 def _bands(grid: Grid) -> Iterator[Grid]:
@@ -106,6 +110,7 @@ def merge(grid: Grid, first: tuple[int, int], last: tuple[int, int], cells: Budg
         return
     across = range(column, min(last[1], column + SPAN - 1) + 1)
     for below in range(row, min(last[0], row + 1000 * SPAN) + 1):
+        cells.spend(1)
         line = grid.get(below)
         if line is None:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rag.load.budget import Budget
@@ -49,13 +49,12 @@ class Cell:
     down: int = 1
 
 
-def spread(rows: Iterable[Iterable[Cell]]) -> list[list[str]]:
+def spread(rows: Iterable[Iterable[Cell]]) -> Iterator[list[str]]:
     """Each merged cell repeated in every place that it covers, so that each row can be read by itself.
 
     Rows hold only the cells that begin in them, as HTML rows do.
     """
     hanging: dict[int, tuple[int, str]] = {}  # column: rows still covered, and the text
-    placed = []
     for row in rows:
         line: list[str] = []
         for cell in row:
@@ -65,8 +64,7 @@ def spread(rows: Iterable[Iterable[Cell]]) -> list[list[str]]:
                     hanging[len(line)] = (min(cell.down, SPAN) - 1, cell.text)
                 line.append(cell.text)
         _covered(line, hanging)
-        placed.append(line)
-    return placed
+        yield line
 
 
 def _covered(line: list[str], hanging: dict[int, tuple[int, str]]) -> None:
