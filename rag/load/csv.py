@@ -7,6 +7,7 @@ import io
 import re
 from collections import Counter
 from itertools import islice
+from typing import Literal
 
 from rag.errors import DocumentLimit
 from rag.load.budget import Budget
@@ -41,7 +42,7 @@ def parse(data: bytes) -> Parsed:
             raise DocumentLimit("loading", f"a field is too long ({error})", "Check its delimiter") from error
 
 
-def _table(text: str, delimiter: str, quoting: int) -> str:
+def _table(text: str, delimiter: str, quoting: Literal[0, 3]) -> str:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, skipinitialspace=True)
     table = pipe_table((row for row in rows if any(cell.strip() for cell in row)), Budget())
     return table + "\n" if table else ""

@@ -13,7 +13,7 @@ from rag.load.archive import Archive
 from rag.load.budget import Budget
 from rag.load.formats import Parsed
 from rag.load.properties import NAMES, line_of, properties
-from rag.load.safe_xml import attribute, local
+from rag.load.safe_xml import attribute, local, parse_xml
 
 CONTAINER = "META-INF/container.xml"
 ENCRYPTION = "META-INF/encryption.xml"
@@ -26,7 +26,7 @@ def parse(data: bytes) -> Parsed:
     """The book as Markdown. A chapter without a heading gets the one that the table of contents gives it."""
     archive = Archive(data)
     package = _package(archive)
-    root = archive.xml(package)
+    root = parse_xml(archive.read(package), bare_doctype=True)
     chapters = list(_spine(root, posixpath.dirname(package)))
     _refuse_encrypted(archive, chapters)
     names = _contents(archive, root, posixpath.dirname(package))
@@ -86,19 +86,19 @@ def _refuse_encrypted(archive: Archive, chapters: list[str]) -> None:
 
 def _contents(archive: Archive, root: Any, folder: str) -> dict[str, str]:
     """The names of chapters by part, from the table of contents of EPUB 3 or of EPUB 2."""
-    from bs4 import BeautifulSoup
-
     names: dict[str, str] = {}
     for item in root.iter("{*}item"):
         is_nav = "nav" in item.get("properties", "").split()
         listed = _join(folder, item.get("href", ""))
         if listed not in archive or not (is_nav or item.get("media-type") == "application/x-dtbncx+xml"):
             continue
-        soup = BeautifulSoup(archive.read(listed), "lxml")  # as HTML, since an NCX may declare a document type
-        here = posixpath.dirname(listed)
-        for point in soup.find_all("a" if is_nav else "navpoint"):
-            label, target = (point, point) if is_nav else (point.find("text"), point.find("content"))
+        try:
+            points = parse_xml(archive.read(listed), bare_doctype=True).iter("{*}a" if is_nav else "{*}navPoint")
+        except DamagedDocument:
+            continue  # the book can be read without it
+        for point in points:
+            label, target = (point, point) if is_nav else (point.find("{*}navLabel"), point.find("{*}content"))
             if label is not None and target is not None:
-                reference = str(target.get("href" if is_nav else "src") or "")
-                names.setdefault(_join(here, reference), line_of(label.get_text(" ", strip=True)))
+                reference = target.get("href" if is_nav else "src", "")
+                names.setdefault(_join(posixpath.dirname(listed), reference), line_of(" ".join(label.itertext())))
     return names

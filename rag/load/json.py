@@ -1,4 +1,4 @@
-"""JSON as lines "path: value", so that each line says what it is about; texts are whole, numbers as they are written."""
+"""JSON as lines "path: value", so that each says what it is about; texts are whole, numbers as they are written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rag.load.text import decode
 DEEPEST = 100
 SHORT = 80
 """Items of a list stand in one line when each is no longer than this."""
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _PLAIN_KEY = re.compile(r"[\w -]+")
 
 
@@ -27,10 +27,9 @@ def parse(data: bytes) -> Parsed:
         DocumentLimit: its paths and values would be too long.
     """
     value = read(decode(data))
-    title = (
-        next((value[key] for key in ("title", "name") if isinstance(value.get(key), str)), "") if _is_map(value) else ""
-    )
-    return Parsed(("\n\n".join(block for block in _blocks(value, Budget()) if block) + "\n",), title)
+    named = value.get("title", value.get("name")) if isinstance(value, dict) else None
+    text = "\n\n".join(block for block in _blocks(value, Budget()) if block) + "\n"
+    return Parsed((text,), named if isinstance(named, str) else "")
 
 
 def read(text: str) -> Any:
@@ -54,7 +53,7 @@ def _blocks(value: Any, budget: Budget) -> Iterator[str]:
         for number, item in enumerate(value):
             yield block_of(item, f"[{number}]", budget)
         return
-    if not _is_map(value):
+    if not isinstance(value, dict):
         yield block_of(value, "", budget)
         return
     simple: list[str] = []
@@ -75,7 +74,7 @@ def block_of(value: Any, path: str, budget: Budget) -> str:
 
 
 def _lines(value: Any, path: str, budget: Budget) -> Iterator[str]:
-    if _is_map(value) and value:
+    if isinstance(value, dict) and value:
         for key, item in value.items():
             yield from _lines(item, _joined(path, key), budget)
     elif isinstance(value, list) and value and not _is_short(value):
@@ -83,7 +82,7 @@ def _lines(value: Any, path: str, budget: Budget) -> Iterator[str]:
             yield from _lines(item, f"{path}[{number}]", budget)
     else:
         text = ", ".join(map(_word, value)) if isinstance(value, list) else _word(value)
-        line = f"{path}: {text}" if path else text
+        line = f"{path}: {text}".rstrip() if path else text
         budget.spend(len(line) + 1)
         yield line
 
@@ -91,10 +90,6 @@ def _lines(value: Any, path: str, budget: Budget) -> Iterator[str]:
 def _joined(path: str, key: str) -> str:
     step = key if _PLAIN_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
     return f"{path}.{step}" if path else step
-
-
-def _is_map(value: Any) -> bool:
-    return isinstance(value, dict)
 
 
 def _is_short(value: list[Any]) -> bool:

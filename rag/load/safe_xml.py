@@ -26,11 +26,16 @@ class _Prolog(Exception):
     """The root element begins: there is no document type before it."""
 
 
-def parse_xml(content: bytes) -> Any:
-    """The root element, without comments and processing instructions; raises DamagedDocument."""
+def parse_xml(content: bytes, bare_doctype: bool = False) -> Any:
+    """The root element, without comments and processing instructions; raises DamagedDocument.
+
+    Args:
+        content: the bytes of an XML document.
+        bare_doctype: a document type that only names a DTD, which is never read, is let through.
+    """
     from lxml import etree  # type: ignore[import-untyped]
 
-    refuse_doctype(content)
+    refuse_doctype(content, bare_doctype)
     try:
         return etree.fromstring(content, etree.XMLParser(**SAFE))
     except (etree.XMLSyntaxError, ValueError) as error:
@@ -53,7 +58,7 @@ def iterate_xml(content: bytes, *names: str) -> Iterator[Any]:
         raise _damaged(str(error)) from error
 
 
-def refuse_doctype(content: bytes) -> None:
+def refuse_doctype(content: bytes, bare_doctype: bool = False) -> None:
     """Entities, which may expand without end or name files, stand only in a document type.
 
     Reads no further than the first element's name.
@@ -62,8 +67,9 @@ def refuse_doctype(content: bytes) -> None:
         DamagedDocument: there is a document type, or no element at all.
     """
 
-    def refuse(*_: object) -> None:
-        raise DamagedDocument("loading", "its XML declares a document type", "Save it without one")
+    def refuse(_name: str, _system: str | None, _public: str | None, defines: int) -> None:
+        if defines or not bare_doctype:
+            raise DamagedDocument("loading", "its XML declares a document type", "Save it without one")
 
     def stop(*_: object) -> None:
         raise _Prolog

@@ -26,7 +26,7 @@ UNLIMITED = resource.RLIM_INFINITY
 
 
 def main() -> None:
-    """Serve until the parent closes the pipe. Replies: pages, title and metadata, or the name of an error and its cause."""
+    """Serve until the parent closes the pipe. Replies: pages, title and metadata, or an error's name and cause."""
     _die_with_parent(int(sys.argv[1]))
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a parser prints must not get between the frames

@@ -12,7 +12,11 @@ from rag.load.safe_xml import local, parse_xml
 from rag.load.text import MARKS, decode
 
 _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
-_DECLARED = re.compile(rb"""\s*<\?xml[^>]*\sencoding\s*=\s*["']([\w.-]{1,40})["']""", re.ASCII)
+_DECLARED = re.compile(
+    rb"""\s*<\?xml[^>]*\sencoding\s*=\s*["']((?:iso|windows|cp|koi8|euc|big5|gb|shift_jis|mac)[\w.-]{0,20})["']""",
+    re.ASCII | re.IGNORECASE,
+)
+"""Declared encodings that `decode` might guess otherwise; Unicode it tells by itself."""
 _SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 
@@ -35,13 +39,10 @@ def parse(data: bytes) -> Parsed:
 def _text(data: bytes) -> str:
     """The text without its declaration, so that every later reader sees the same characters."""
     declared = None if any(data.startswith(mark) for mark, _ in MARKS) else _DECLARED.match(data[:200])
-    text = None
-    if declared:
-        try:
-            text = data.decode(declared.group(1).decode())
-        except (LookupError, UnicodeDecodeError):
-            text = None  # it says what it is not: the likeliest encoding counts
-    text = decode(data) if text is None else text
+    try:
+        text = data.decode(declared.group(1).decode()) if declared else decode(data)
+    except (LookupError, UnicodeDecodeError):
+        text = decode(data)  # it says what it is not: the likeliest encoding counts
     return _DECLARATION.sub("", text.lstrip("\ufeff"), count=1).lstrip()
 
 
