@@ -1,4 +1,4 @@
-"""Load documents: text, Markdown, HTML, PDF by page and DOCX, each parsed in a child process under limits.
+"""Load documents of every format in `rag.load.formats`, each parsed in a child process under limits.
 
 A file that crashes, hangs or bloats its parser is a `DocumentError` of that file alone. Nothing is ever fetched.
 """
@@ -57,7 +57,8 @@ def load(
         content_hash=hashlib.sha256(data).hexdigest(),
         media_type=kind.media_type,
         title=parsed.title or path.name.encode("utf-8", "backslashreplace").decode(),
-        segments=segments if kind is PDF else (),
+        segments=segments if kind.paged else (),
+        metadata=parsed.metadata,
     )
 
 

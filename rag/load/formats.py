@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from rag.errors import DamagedDocument, EncryptedDocument, UnsupportedFormat
+from rag.types import Metadata
 
 HEAD = 4096
 """Bytes of a file that are enough to know its format."""
@@ -17,33 +18,71 @@ class Format:
 
     Attributes:
         imports: libraries that the parser loads, imported before its memory is measured.
+        paged: its pages are places that a citation names: the pages of a PDF, the slides of a deck.
+        zipped: a zip archive of XML parts (Office Open XML, OpenDocument, EPUB).
     """
 
     name: str
     media_type: str
     suffixes: tuple[str, ...]
     imports: tuple[str, ...] = ()
+    paged: bool = False
+    zipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a parser makes of a file: its pages as text (one page for unpaged formats), and its own title."""
+    """What a parser makes of a file.
+
+    Attributes:
+        pages: its text, one page for unpaged formats.
+        title: its own title, empty where it has none.
+        metadata: what it says of itself beside, such as author and created.
+    """
 
     pages: tuple[str, ...]
     title: str = ""
+    metadata: Metadata = field(default_factory=dict)
 
 
 TEXT = Format("text", "text/plain", (".txt", ".text", ".rst", ".adoc", ".org"), ("charset_normalizer",))
 MARKDOWN = Format("markdown", "text/markdown", (".md", ".markdown", ".mdown", ".mkd"), ("charset_normalizer",))
 HTML = Format("html", "text/html", (".html", ".htm", ".xhtml"), ("bs4", "lxml.etree", "markdownify"))
-PDF = Format("pdf", "application/pdf", (".pdf",), ("pypdfium2",))
+PDF = Format("pdf", "application/pdf", (".pdf",), ("pypdfium2",), paged=True)
 DOCX = Format(
     "docx",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     (".docx",),
     ("mammoth", "bs4", "lxml.etree", "markdownify"),
+    zipped=True,
 )
-FORMATS = (TEXT, MARKDOWN, HTML, PDF, DOCX)
+PPTX = Format(
+    "pptx",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    (".pptx", ".pptm", ".ppsx"),
+    ("lxml.etree",),
+    paged=True,
+    zipped=True,
+)
+XLSX = Format(
+    "xlsx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    (".xlsx", ".xlsm"),
+    ("lxml.etree",),
+    zipped=True,
+)
+ODT = Format("odt", "application/vnd.oasis.opendocument.text", (".odt",), ("lxml.etree",), zipped=True)
+ODS = Format("ods", "application/vnd.oasis.opendocument.spreadsheet", (".ods",), ("lxml.etree",), zipped=True)
+ODP = Format(
+    "odp", "application/vnd.oasis.opendocument.presentation", (".odp",), ("lxml.etree",), paged=True, zipped=True
+)
+EPUB = Format("epub", "application/epub+zip", (".epub",), ("bs4", "lxml.etree", "markdownify"), zipped=True)
+CSV = Format("csv", "text/csv", (".csv", ".tsv", ".tab"), ("charset_normalizer",))
+JSON = Format("json", "application/json", (".json",), ("charset_normalizer",))
+JSONL = Format("jsonl", "application/jsonl", (".jsonl", ".ndjson"), ("charset_normalizer",))
+XML = Format("xml", "application/xml", (".xml", ".rss", ".atom"), ("charset_normalizer", "lxml.etree"))
+OFFICE = (PPTX, XLSX, ODT, ODS, ODP, EPUB, CSV, JSON, JSONL, XML)
+FORMATS = (TEXT, MARKDOWN, HTML, PDF, DOCX, *OFFICE)
 BY_NAME = {each.name: each for each in FORMATS}
 BY_SUFFIX = {suffix: each for each in FORMATS for suffix in each.suffixes}
 
@@ -70,13 +109,18 @@ def identify(path: PurePath, data: bytes, step: str, source: str) -> Format:
         return _by_magic(path, head, step, source)
     if named is PDF and _PDF not in head[:1024]:
         raise DamagedDocument(step, "it does not begin as a PDF does", "Export it again", source)
-    if named is DOCX and not head.startswith(_ZIP):
+    if named.zipped and not head.startswith(_ZIP):
         if head.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in data:
             raise EncryptedDocument(step, "it needs a password", "Save a copy without one", source)
-        raise DamagedDocument(step, "it does not begin as a DOCX does", "Save it as .docx again", source)
-    if named not in (PDF, DOCX) and _is_binary(head):
+        raise DamagedDocument(step, f"it does not begin as {_a(named)} does", "Save it again", source)
+    if named is not PDF and not named.zipped and _is_binary(head):
         raise DamagedDocument(step, f"it is binary, not {named.name}", "Check its file name", source)
     return named
+
+
+def _a(named: Format) -> str:
+    """A format's name with its article, as it is spoken: "an XLSX", "a DOCX"."""
+    return f"{'an' if named.name[0] in 'oex' else 'a'} {named.name.upper()}"
 
 
 def _by_magic(path: PurePath, head: bytes, step: str, source: str) -> Format:

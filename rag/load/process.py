@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from decoder.errors import MissingExtra, ServiceError
+from decoder.errors import MissingExtra, ServiceError, UsageError
 from rag.errors import DamagedDocument, DocumentError, DocumentLimit, EncryptedDocument, NoText, UnsupportedFormat
+from rag.filters import check_metadata
 from rag.load import worker
 from rag.load.formats import Format, Parsed
 
@@ -193,10 +194,14 @@ def _parsed(reply: dict[str, Any], step: str, source: str) -> Parsed:
     if "error" in reply:
         kind = ERRORS.get(str(reply["error"]), DamagedDocument)
         raise kind(step, cause, remedy or ("Split it" if kind is DocumentLimit else "Export it again"), source)
-    pages, title = reply.get("pages"), reply.get("title")
+    pages, title, metadata = reply.get("pages"), reply.get("title"), reply.get("metadata")
+    nonsense = DamagedDocument(step, "its parser answered nonsense", "Export it again", source)
     if not isinstance(pages, list) or not isinstance(title, str) or not all(isinstance(page, str) for page in pages):
-        raise DamagedDocument(step, "its parser answered nonsense", "Export it again", source)
-    return Parsed(tuple(pages), title)
+        raise nonsense
+    try:
+        return Parsed(tuple(pages), title, check_metadata(metadata if isinstance(metadata, dict) else {"": ""}))
+    except UsageError as error:
+        raise nonsense from error
 
 
 def _close(stream: IO[bytes] | None) -> None:

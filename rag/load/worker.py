@@ -26,7 +26,7 @@ UNLIMITED = resource.RLIM_INFINITY
 
 
 def main() -> None:
-    """Serve until the parent closes the pipe. Replies: pages and title, or the name of an error and its cause."""
+    """Serve until the parent closes the pipe. Replies: pages, title and metadata, or an error's name and cause."""
     _die_with_parent(int(sys.argv[1]))
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a parser prints must not get between the frames
@@ -97,7 +97,8 @@ def _answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
 def _reply(parsed: Any, most: int) -> dict[str, Any]:
     if sum(map(len, parsed.pages)) > most:
         return {"error": "DocumentLimit", "cause": f"it holds more than {most} characters of text"}
-    return {"pages": [_clean(page) for page in parsed.pages], "title": " ".join(_clean(parsed.title).split())[:200]}
+    title = " ".join(_clean(parsed.title).split())[:200]
+    return {"pages": [_clean(page) for page in parsed.pages], "title": title, "metadata": dict(parsed.metadata)}
 
 
 def _clean(text: str) -> str:
