@@ -11,6 +11,7 @@ from decoder.errors import SettingsError, UsageError
 from decoder.settings import home, section
 
 STORES = ("edge", "qdrant", "memory")
+OCR = ("auto", "off")
 _INDEX_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
@@ -29,6 +30,9 @@ class RagSettings:
         limit: passages that a search returns.
         pool: passages that dense and sparse search each hand to the fusion.
         timeout: seconds that one request to the server may take.
+        ocr: auto (Tesseract, where installed, reads scanned pages and pictures) or off.
+        ocr_languages: names of Tesseract's language data, such as eng or eng+deu.
+        pdf_passwords: tried on encrypted PDFs, one a line: HEARTH_RAG_PDF_PASSWORDS, never in the file.
     """
 
     store: str = "edge"
@@ -41,6 +45,9 @@ class RagSettings:
     limit: int = 8
     pool: int = 50
     timeout: float = 30.0
+    ocr: str = "auto"
+    ocr_languages: str = "eng"
+    pdf_passwords: str = dataclasses.field(default="", repr=False)
 
     def __post_init__(self) -> None:
         step = "reading settings"
@@ -49,6 +56,8 @@ class RagSettings:
         if not 16 <= self.chunk_tokens <= 100_000 or not 0 <= self.chunk_overlap <= self.chunk_tokens // 2:
             cause = f"rag.chunk_tokens={self.chunk_tokens} with rag.chunk_overlap={self.chunk_overlap}"
             raise SettingsError(step, cause, "Give at least 16 tokens, and an overlap of at most half of them")
+        if self.ocr not in OCR:
+            raise SettingsError(step, f"rag.ocr is {self.ocr!r}", f"Choose one of {', '.join(OCR)}")
         if self.limit < 1 or self.pool < 1 or self.timeout <= 0:
             raise SettingsError(step, "rag.limit, rag.pool or rag.timeout is not positive", "Give positive numbers")
 
