@@ -48,9 +48,7 @@ def members(data: bytes, source: str, limits: Limits) -> Iterator[Member | Docum
     yield from _members(data, source, limits, _Budget(limits.members, limits.unpacked), 0)
 
 
-def _members(
-    data: bytes, source: str, limits: Limits, budget: _Budget, depth: int
-) -> Iterator[Member | DocumentError]:
+def _members(data: bytes, source: str, limits: Limits, budget: _Budget, depth: int) -> Iterator[Member | DocumentError]:
     seen: set[str] = set()
     for member in _unpacked(data, source, limits, budget):
         if isinstance(member, DocumentError):

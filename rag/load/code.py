@@ -26,6 +26,10 @@ def parse(data: bytes) -> Parsed:
 def _is_text_encoding(name: str) -> bool:
     """Whether Python knows it, and it is none of those that are no character sets (such as zip or rot13)."""
     try:
-        return codecs.lookup(name)._is_text_encoding and name.lower().replace("-", "_") not in ("utf_7", "idna", "punycode")
+        return codecs.lookup(name)._is_text_encoding and name.lower().replace("-", "_") not in (
+            "utf_7",
+            "idna",
+            "punycode",
+        )
     except LookupError:
         return False

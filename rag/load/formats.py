@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from rag.errors import DamagedDocument, EncryptedDocument, UnsupportedFormat
+from rag.load.charset import unmarked_wide
 from rag.load.languages import FILE_NAMES, LANGUAGES
 from rag.types import Value
 
@@ -90,6 +91,11 @@ def supported(path: PurePath) -> bool:
     return _named(path) is not None
 
 
+def is_picture(path: PurePath) -> bool:
+    """Whether the name says that it is a picture, which only OCR can read."""
+    return _named(path) in IMAGES
+
+
 def _named(path: PurePath) -> Format | None:
     return BY_FILE_NAME.get(path.name.lower()) or BY_SUFFIX.get(path.suffix.lower())
 
@@ -134,18 +140,7 @@ def _by_magic(path: PurePath, head: bytes, step: str, source: str) -> Format:
 
 
 def _is_binary(head: bytes) -> bool:
-    """A NUL says so, unless the text is UTF-16 or UTF-32 (by its mark, or by NULs in every other byte alone)."""
+    """A NUL says so, unless the text is UTF-16 or UTF-32 (by its mark, or by where its NULs are)."""
     if b"\0" not in head or head.startswith(_UTF_16_OR_32):
         return False
-    return unmarked_utf16(head) is None
-
-
-def unmarked_utf16(data: bytes) -> str | None:
-    """The byte order of UTF-16 without a mark, where most of the text is ASCII; None when it is not that."""
-    even, odd = data[0:HEAD:2], data[1:HEAD:2]
-    if not odd or (len(data) % 2 and len(data) < HEAD):
-        return None
-    for nul, other, name in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
-        if nul.count(0) > 0.7 * len(nul) and not other.count(0):
-            return name
-    return None
+    return unmarked_wide(head[: len(head) // 4 * 4]) is None

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pypdfium2 import PdfPage  # type: ignore[import-untyped]
 
 POINTS_PER_INCH = 72
-LEAST, MOST = 0.05, 8.0
-"""Scales, in pixels a point, that a page is drawn at."""
+LEAST_SCAN = 1.0
+"""Pixels a point; coarser scans are drawn finer than they are."""
 
 
 def picture(data: bytes, page: int, passwords: Sequence[str] = ()) -> tuple[dict[str, Any], bytes]:
@@ -26,11 +26,13 @@ def picture(data: bytes, page: int, passwords: Sequence[str] = ()) -> tuple[dict
         shown = page_of(document, page)
         if next(iter(shown.get_objects(max_depth=1)), None) is None:
             return {}, b""
-        image, _ = _drawn(shown, DPI / POINTS_PER_INCH, PIXELS, grayscale=True)
+        image, _ = _drawn(shown, _scan_scale(shown), PIXELS, grayscale=True)
         return {}, to_pgm(image.convert("L"))
 
 
-def png(data: bytes, page: int, scale: float, pixels: int, passwords: Sequence[str] = ()) -> tuple[dict[str, Any], bytes]:
+def png(
+    data: bytes, page: int, scale: float, pixels: int, passwords: Sequence[str] = ()
+) -> tuple[dict[str, Any], bytes]:
     """Page `page`, from 1, as PNG of at most `pixels` pixels; values: the page's width and height, and the scale."""
     with opened(data, passwords) as document:
         shown = page_of(document, page)
@@ -39,6 +41,21 @@ def png(data: bytes, page: int, scale: float, pixels: int, passwords: Sequence[s
         image.convert("RGB").save(output, "PNG")
         width, height = shown.get_size()
         return {"width": width, "height": height, "scale": scale}, output.getvalue()
+
+
+def _scan_scale(page: PdfPage) -> float:
+    """The resolution that the page was scanned at, or that Tesseract wants where it is no scan of one piece."""
+    from pypdfium2 import raw
+
+    width, height = page.get_size()
+    wanted = DPI / POINTS_PER_INCH
+    for scan in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=3):
+        left, bottom, right, top = scan.get_bounds()
+        area = (right - left) * (top - bottom)
+        across, down = scan.get_px_size()
+        if area > 0.5 * width * height and across * down > 0:
+            return float(min(max(((across * down) / area) ** 0.5, LEAST_SCAN), wanted))
+    return wanted
 
 
 def _drawn(page: PdfPage, scale: float, pixels: int, grayscale: bool = False) -> tuple[Image, float]:

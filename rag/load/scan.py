@@ -41,7 +41,7 @@ def _nothing(kind: Format, reading: Reading, step: str, source: str) -> NoText:
     if not ocr.available():
         remedy = "Install Tesseract (Debian: apt-get install tesseract-ocr), which reads pictures of text (OCR)"
         return NoText(step, f"it is {what}", remedy, source)
-    return NoText(step, f"it is {what}: OCR found none either", "", source)
+    return NoText(step, f"it is {what}: OCR (languages {reading.languages}) found none either", "", source)
 
 
 def _recognised(
@@ -72,9 +72,7 @@ def _recognised(
     return replace(parsed, pages=tuple(pages), metadata={**parsed.metadata, "ocr_pages": read}) if read else parsed
 
 
-def _drawn(
-    kind: Format, data: bytes, number: int, limits: Limits, reading: Reading, step: str, source: str
-) -> bytes:
+def _drawn(kind: Format, data: bytes, number: int, limits: Limits, reading: Reading, step: str, source: str) -> bytes:
     options = {"page": number, **({"passwords": reading.passwords} if kind is PDF else {})}
     imports = (*kind.imports, "PIL.Image", "PIL.ImageOps")
     task = Task("render" if kind is PDF else "image", "picture", imports, options)
