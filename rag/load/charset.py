@@ -8,6 +8,7 @@ these, and are left to charset-normalizer.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -30,7 +31,7 @@ _MISPLACED = -6.0
 _ACCEPTED = -4.6
 """A text of a language scores between -2 and -4 a character; what scores less than this is something else."""
 _PRIORS = ((("cp1252",), 0.0), (("cp125",), -2.5), (("iso", "koi8", "cp874"), -3.5), (("",), -5.0))
-"""How much rarer a character set is, by the beginning of its name: this decides where a few letters are all there is."""
+"""How much rarer a character set is, by the beginning of its name: what decides where letters are few."""
 _CUT_WORD = re.compile(r"[a-z][^\W\d_a-zA-Z]|[^\W\d_a-zA-Z][a-z]", re.IGNORECASE)
 
 
@@ -95,8 +96,8 @@ def unmarked_wide(data: bytes) -> str | None:
 
 def _is_one_script(high: bytes, low: bytes) -> bool:
     """Whether UTF-16's high bytes are those of one script: an alphabet beyond Latin, or Chinese, Japanese, Korean."""
-    if sum(h == 0 and (l < 9 or 13 < l < 32) for h, l in zip(high, low, strict=True)):  # control characters
-        return False
+    if any(h == 0 and (unit < 9 or 13 < unit < 32) for h, unit in zip(high, low, strict=True)):
+        return False  # control characters
     counts = Counter(high)
     total = len(high) - counts[0]
     if total < 8 or not counts[0]:  # no space and no line end: that is no text
@@ -121,7 +122,8 @@ def seven_bit(data: bytes) -> str | None:
 def one_byte(data: bytes) -> str | None:
     """The likeliest one-byte character set; None when the letters beyond ASCII fit no language that has one."""
     sample = data[:SAMPLE]
-    scores = {charset: _score(sample, charset) for charset in dict.fromkeys(c for l in LANGUAGES for c in l.charsets)}
+    charsets = dict.fromkeys(charset for language in LANGUAGES for charset in language.charsets)
+    scores = {charset: _score(sample, charset) for charset in charsets}
     best = max(scores, key=lambda charset: scores[charset] + _prior(charset))  # of equals the first
     many = sum(byte > 0x7F for byte in sample)
     return best if scores[best] > _ACCEPTED * many or many < FEW else None
@@ -136,7 +138,7 @@ def _score(sample: bytes, charset: str) -> float:
     text = sample.decode(charset, "replace")
     counts = Counter(c for c in text if c > "\x7f")
     cut = len(_CUT_WORD.findall(text))
-    inside = sum(a.islower() and b.isupper() for a, b in zip(text, text[1:], strict=False) if b > "\x7f" or a > "\x7f")
+    inside = sum(a.islower() and b.isupper() for a, b in itertools.pairwise(text) if b > "\x7f" or a > "\x7f")
     return max(
         _likelihood(counts, language) + _MISPLACED * (inside + (0 if language.is_latin else cut))
         for language in LANGUAGES

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from rag.errors import DamagedDocument, EncryptedDocument, UnsupportedFormat
 from rag.load.charset import unmarked_wide
 from rag.load.languages import FILE_NAMES, LANGUAGES
-from rag.types import Value
+from rag.types import Metadata
 
 HEAD = 4096
 """Bytes of a file that are enough to know its format."""
@@ -22,8 +21,9 @@ class Format:
 
     Attributes:
         imports: libraries that the parser loads, imported before its memory is measured.
-        paged: whether its documents have pages that people cite.
-        magic: what its files begin with (one of these), where they are binary.
+        paged: its pages are places that a citation names: the pages of a PDF, the slides of a deck.
+        zipped: a zip archive of XML parts (Office Open XML, OpenDocument, EPUB).
+        magic: what its files begin with (one of these), where they are binary and not `zipped`.
     """
 
     name: str
@@ -31,20 +31,23 @@ class Format:
     suffixes: tuple[str, ...]
     imports: tuple[str, ...] = ()
     paged: bool = False
+    zipped: bool = False
     magic: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a parser makes of a file: its pages as text (one page for unpaged formats), and its own title.
+    """What a parser makes of a file.
 
     Attributes:
-        metadata: what the file says of itself, such as its author or date.
+        pages: its text, one page for unpaged formats.
+        title: its own title, empty where it has none.
+        metadata: what it says of itself beside, such as author and created.
     """
 
     pages: tuple[str, ...]
     title: str = ""
-    metadata: Mapping[str, Value | tuple[str, ...]] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
 
 
 TEXT = Format("text", "text/plain", (".txt", ".text", ".adoc", ".org"), ("charset_normalizer",))
@@ -56,6 +59,7 @@ DOCX = Format(
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     (".docx",),
     ("mammoth", "bs4", "lxml.etree", "markdownify"),
+    zipped=True,
 )
 RST = Format("rst", "text/prs.fallenstein.rst", (".rst", ".rest"), ("charset_normalizer",))
 EML = Format("mail", "message/rfc822", (".eml",), ("bs4", "lxml.etree", "markdownify", "charset_normalizer"))
@@ -114,16 +118,21 @@ def identify(path: PurePath, data: bytes, step: str, source: str) -> Format:
         return _by_magic(path, head, step, source)
     if named is PDF and _PDF not in head[:1024]:
         raise DamagedDocument(step, "it does not begin as a PDF does", "Export it again", source)
-    if named is DOCX and not head.startswith(_ZIP):
+    if named.zipped and not head.startswith(_ZIP):
         if head.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in data:
             raise EncryptedDocument(step, "it needs a password", "Save a copy without one", source)
-        raise DamagedDocument(step, "it does not begin as a DOCX does", "Save it as .docx again", source)
+        raise DamagedDocument(step, f"it does not begin as {_a(named)} does", "Save it again", source)
     if named.magic and not head.startswith(named.magic):
         kind = path.suffix[1:].upper()
         raise DamagedDocument(step, f"it does not begin as {kind} does", "Check its file name", source)
-    if named not in (PDF, DOCX) and not named.magic and _is_binary(head):
+    if named is not PDF and not named.zipped and not named.magic and _is_binary(head):
         raise DamagedDocument(step, f"it is binary, not {named.name}", "Check its file name", source)
     return named
+
+
+def _a(named: Format) -> str:
+    """A format's name with its article, as it is spoken: "an XLSX", "a DOCX"."""
+    return f"{'an' if named.name[0] in 'oex' else 'a'} {named.name.upper()}"
 
 
 def _by_magic(path: PurePath, head: bytes, step: str, source: str) -> Format:

@@ -11,10 +11,11 @@ import email.policy
 import importlib
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.header import decode_header, make_header
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from email.utils import parsedate_to_datetime
 from pathlib import PurePath
 from typing import cast
@@ -78,7 +79,7 @@ def parse(data: bytes) -> Parsed:
 
 def read(data: bytes) -> Letter:
     """The message in `data`, as far as it can be made out."""
-    message = cast(EmailMessage, email.message_from_bytes(data, policy=email.policy.default))
+    message = email.message_from_bytes(data, policy=email.policy.default)
     headers = {name: value for name in ("subject", *_HEAD) if (value := header(message, name))}
     if "date" in headers:
         headers["date"] = _iso(headers["date"])
@@ -112,10 +113,8 @@ def header(message: EmailMessage, name: str) -> str:
         value = str(message.get(name, ""))
     except _HEADER_FAULTS:
         value = next((str(raw) for key, raw in message.raw_items() if key.lower() == name), "")
-        try:
+        with suppress(*_HEADER_FAULTS):  # then it stays as it stands
             value = str(make_header(decode_header(value)))
-        except _HEADER_FAULTS:
-            pass  # then it stays as it stands
     return " ".join(value.encode("utf-8", "ignore").decode().split())[:1000]
 
 
@@ -143,7 +142,7 @@ def _file_name(part: EmailMessage) -> str:
 def _bytes(part: EmailMessage) -> bytes:
     if part.is_multipart():  # a message in the message
         inner = part.get_payload()
-        return bytes(inner[0]) if isinstance(inner, list) and inner else b""
+        return inner[0].as_bytes() if isinstance(inner, list) and inner and isinstance(inner[0], Message) else b""
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""
 

@@ -31,7 +31,7 @@ def parse(data: bytes) -> Parsed:
         DamagedDocument: it is no OLE file, or holds no message.
     """
     from olefile import OleFileIO
-    from olefile.olefile import OleFileError
+    from olefile.olefile import OleFileError  # type: ignore[import-untyped]
 
     try:
         with OleFileIO(io.BytesIO(data)) as ole:

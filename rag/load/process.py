@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from decoder.errors import MissingExtra, ServiceError, UsageError
 from rag.errors import DamagedDocument, DocumentError, DocumentLimit, EncryptedDocument, NoText, UnsupportedFormat
+from rag.filters import check_metadata
 from rag.load import worker
 from rag.load.formats import Format, Parsed
 
@@ -26,8 +27,6 @@ LIMIT_SIGNALS = {
     int(signal.SIGABRT): "its parser aborted, as pdfium does at its memory limit",
     int(signal.SIGALRM): "it took more than its time",
 }
-VALUES = (str, int, float, bool, list)
-"""What metadata may hold, as it comes over the pipe."""
 START_SECONDS = 30.0
 STOP_SECONDS = 2.0
 FILES_PER_PROCESS = 500
@@ -260,13 +259,14 @@ def _parsed(reply: dict[str, Any], step: str, source: str) -> Parsed:
     """The reply as data, or raised as the error that it names. It comes from a process that read hostile bytes."""
     if "error" in reply:
         raise _error(reply, step, source)
-    pages, title, metadata = reply.get("pages"), reply.get("title"), reply.get("metadata", {})
+    pages, title, metadata = reply.get("pages"), reply.get("title"), reply.get("metadata")
+    nonsense = DamagedDocument(step, "its parser answered nonsense", "Export it again", source)
     if not isinstance(pages, list) or not isinstance(title, str) or not all(isinstance(page, str) for page in pages):
-        raise DamagedDocument(step, "its parser answered nonsense", "Export it again", source)
-    if not isinstance(metadata, dict) or not all(isinstance(value, VALUES) for value in metadata.values()):
-        raise DamagedDocument(step, "its parser answered nonsense", "Export it again", source)
-    metadata = {key: tuple(map(str, value)) if isinstance(value, list) else value for key, value in metadata.items()}
-    return Parsed(tuple(pages), title, metadata)
+        raise nonsense
+    try:
+        return Parsed(tuple(pages), title, check_metadata(metadata if isinstance(metadata, dict) else {"": ""}))
+    except UsageError as error:
+        raise nonsense from error
 
 
 def _close(stream: IO[bytes] | None) -> None:

@@ -87,7 +87,7 @@ def _heading(lines: list[str], at: int) -> tuple[str, str, int] | None:
 
 
 def _block_end(lines: list[str], at: int) -> int:
-    """The line after the literal block that line `at` introduces by `::` or a directive for code; `at` when it does not."""
+    """The line after the literal block that line `at` introduces by `::` or a directive; `at` when it does not."""
     line = lines[at]
     is_directive = _CODE.match(line) is not None
     if not is_directive and (not line.rstrip().endswith("::") or _COMMENT.match(line)):

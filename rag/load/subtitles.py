@@ -15,9 +15,8 @@ PAUSE = 4.0
 """Seconds of silence that end a paragraph."""
 LONG = 600
 """A paragraph of so many characters ends with its sentence, one of twice as many in any case."""
-_TIMES = re.compile(
-    r"[ \t]*(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})[ \t]*-->[ \t]*(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
-)
+_TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIMES = re.compile(rf"[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^<>]{1,100})>")
 _TAG = re.compile(r"</?[A-Za-z0-9][^<>\n]{0,200}>|\{\\[^{}\n]{0,100}\}")
 _SOUND = re.compile(r"\[[^\[\]\n]{0,200}\]|[\u266a\u266b#]+(?=\s|$)")
