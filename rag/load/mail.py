@@ -68,7 +68,7 @@ def parse(data: bytes) -> Parsed:
         DamagedDocument: it has no header.
     """
     letter = read(data)
-    if not letter.headers and not letter.body.strip():
+    if not letter.headers and not letter.body.strip() and not letter.attachments:
         raise DamagedDocument("loading", "it is no e-mail message", "Check its file name")
     text, names = written(letter)
     metadata: dict[str, Value | tuple[str, ...]] = {**letter.headers}
@@ -86,13 +86,14 @@ def read(data: bytes) -> Letter:
     plain, html, attachments = "", "", []
     for part in _leaves(message):
         kind, name = part.get_content_type(), _file_name(part)
-        is_body = not name and part.get_content_disposition() != "attachment"
-        if is_body and kind == "text/plain":
+        is_attached = bool(name) or kind == "message/rfc822" or part.get_content_disposition() == "attachment"
+        if is_attached:
+            fallback = "message.eml" if kind == "message/rfc822" else "attachment"
+            attachments.append(Attachment(name or fallback, _bytes(part)))
+        elif kind == "text/plain":
             plain += _text(part) + "\n"
-        elif is_body and kind == "text/html" and not html:
+        elif kind == "text/html" and not html:
             html = _as_markdown(part)
-        elif name or kind == "message/rfc822":
-            attachments.append(Attachment(name or "message.eml", _bytes(part)))
     return Letter(headers, body_of(plain, html), tuple(attachments))
 
 

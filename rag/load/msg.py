@@ -39,7 +39,7 @@ def parse(data: bytes) -> Parsed:
     except (OleFileError, OSError, ValueError, LookupError, struct.error, AttributeError, TypeError) as error:
         cause = f"it is no whole Outlook message ({type(error).__name__})"
         raise DamagedDocument(_STEP, cause, "Save it again, or as .eml") from error
-    if not letter.headers and not letter.body.strip():
+    if not letter.headers and not letter.body.strip() and not letter.attachments:
         raise DamagedDocument(_STEP, "it holds no message", "Save it again, or as .eml")
     text, names = written(letter)
     metadata: dict[str, Value | tuple[str, ...]] = {
