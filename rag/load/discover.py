@@ -33,7 +33,7 @@ class Discovery(Iterator[Path]):
     ) -> None:
         self.unsupported = self.ignored = 0
         self._include = patterns(include, "include") if include else None
-        self._exclude = patterns(exclude, "exclude")
+        self._exclude = patterns(exclude, "exclude") if exclude else None
         self._rule_files = (GITIGNORE, HEARTHIGNORE) if gitignore else (HEARTHIGNORE,)
         self._found = self._each(paths)
 
@@ -50,10 +50,10 @@ class Discovery(Iterator[Path]):
                     yield path
 
     def _walk_from(self, folder: Path) -> Iterator[Path]:
-        base = os.path.join(os.fspath(folder), "")  # noqa: PTH118  # the separator at its end
-        yield from self._walk(folder, os.path.realpath(folder), Rules(((base, self._exclude),)), base)
+        rules = Rules(((folder, self._exclude),) if self._exclude else ())
+        yield from self._walk(folder, os.path.realpath(folder), rules, folder)
 
-    def _walk(self, folder: Path, root: str, rules: Rules, base: str) -> Iterator[Path]:
+    def _walk(self, folder: Path, root: str, rules: Rules, base: Path) -> Iterator[Path]:
         """A folder that cannot be listed is yielded itself, so that `load` says why."""
         try:
             with os.scandir(folder) as entries:
@@ -79,8 +79,8 @@ class Discovery(Iterator[Path]):
             else:
                 self.unsupported += 1
 
-    def _includes(self, path: Path, base: str) -> bool:
-        return self._include is None or self._include.match_file(os.fspath(path)[len(base) :])
+    def _includes(self, path: Path, base: Path) -> bool:
+        return self._include is None or self._include.match_file(path.relative_to(base).as_posix())
 
     def _reads(self, path: Path) -> bool:
         return supported(path) and (self._sees or not is_picture(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,24 +22,23 @@ class Rules:
     """The rules that hold in one folder: its own file's last, so that they can take back those of folders above.
 
     Attributes:
-        layers: path of the folder that the patterns are relative to, with "/" behind it, and the patterns.
+        layers: the folder that the patterns are relative to, and the patterns.
     """
 
-    layers: tuple[tuple[str, GitIgnoreSpec], ...] = ()
+    layers: tuple[tuple[Path, GitIgnoreSpec], ...] = ()
 
     def entering(self, folder: Path, names: Sequence[str], rule_files: Sequence[str]) -> Rules:
         """The rules within `folder`, which holds files of these names; raises UsageError."""
         found = [read_rules(folder / name) for name in rule_files if name in names]
         if not found:
             return self
-        base = os.path.join(os.fspath(folder), "")  # noqa: PTH118  # the separator at its end
-        return Rules((*self.layers, *((base, rules) for rules in found)))
+        return Rules((*self.layers, *((folder, rules) for rules in found)))
 
     def ignore(self, path: Path, is_folder: bool) -> bool:
         """Whether the last pattern that matches says so; a folder that is ignored is not entered."""
-        full = os.fspath(path) + ("/" if is_folder else "")
-        for base, rules in reversed(self.layers):
-            decided = rules.check_file(full[len(base) :]).include
+        for folder, rules in reversed(self.layers):
+            name = path.relative_to(folder).as_posix()
+            decided = rules.check_file(f"{name}/" if is_folder else name).include
             if decided is not None:
                 return decided
         return False

@@ -6,6 +6,7 @@ A picture's claimed size is looked at before anything is decoded, so that one th
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,18 @@ FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 DECODED = 100_000_000
 """Most pixels that are decoded; what has more than `ocr.PIXELS` is made smaller."""
 FRAMES = 1000
+_FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    struct.error,
+)
+"""What Pillow raises on broken files."""
 SMALL = 1000
 """A picture with fewer pixels on its longer side is drawn twice as large: Tesseract wants letters of 20 pixels."""
 
@@ -61,7 +74,7 @@ def _opened(data: bytes) -> Iterator[Image]:
                 yield image
     except Image.DecompressionBombError as error:
         raise _too_large() from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+    except (UnidentifiedImageError, *_FAULTS) as error:
         cause = f"its picture cannot be decoded ({type(error).__name__})"
         raise DamagedDocument("loading", cause, "Save it again") from error
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
 SUBJECT, SENDER, SENDER_ADDRESS, SENDER_SMTP, TO, CC = "0037", "0C1A", "0C1F", "5D01", "0E04", "0E03"
 BODY, HTML, DATA, LONG_NAME, SHORT_NAME = "1000", "1013", "3701", "3707", "3704"
 SENT, DELIVERED = 0x0039, 0x0E06
-_STEP = "loading"
 """Property identifiers of [MS-OXPROPS]; the type follows them in a stream's name."""
+LEVELS = 1000
+_STEP = "loading"
 
 
 def parse(data: bytes) -> Parsed:
@@ -34,9 +38,18 @@ def parse(data: bytes) -> Parsed:
     from olefile.olefile import OleFileError  # type: ignore[import-untyped]
 
     try:
-        with OleFileIO(io.BytesIO(data)) as ole:
+        with _shallow(), OleFileIO(io.BytesIO(data)) as ole:
             letter = _letter(ole)
-    except (OleFileError, OSError, ValueError, LookupError, struct.error, AttributeError, TypeError) as error:
+    except (
+        OleFileError,
+        OSError,
+        ValueError,
+        LookupError,
+        struct.error,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:
         cause = f"it is no whole Outlook message ({type(error).__name__})"
         raise DamagedDocument(_STEP, cause, "Save it again, or as .eml") from error
     if not letter.headers and not letter.body.strip() and not letter.attachments:
@@ -47,6 +60,17 @@ def parse(data: bytes) -> Parsed:
         **({"attachments": tuple(names)} if names else {}),
     }
     return Parsed((text,), letter.headers.get("subject", ""), metadata)
+
+
+@contextmanager
+def _shallow() -> Iterator[None]:
+    """Fewer levels of calls: olefile walks the folders of a file by recursion, and these may go in a circle."""
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(min(usual, LEVELS))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(usual)
 
 
 def _letter(ole: OleFileIO) -> Letter:

@@ -87,7 +87,7 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes
         return {"error": type(error).__name__, "cause": error.cause, "remedy": error.remedy}, b""
     except ModuleNotFoundError as error:
         return {"error": "MissingExtra", "cause": str(error.name)}, b""
-    except MemoryError:
+    except (MemoryError, SystemError):  # the latter comes of an allocation that failed within C code
         return {"error": "DocumentLimit", "cause": f"it took more than {request['memory'] >> 20} MiB of memory"}, b""
     except RecursionError:
         return {"error": "DamagedDocument", "cause": "it is nested too deeply"}, b""
