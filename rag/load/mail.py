@@ -67,9 +67,13 @@ def parse(data: bytes) -> Parsed:
     Raises:
         DamagedDocument: it has no header.
     """
-    letter = read(data)
+    return worded(read(data))
+
+
+def worded(letter: Letter) -> Parsed:
+    """A letter as a document; raises DamagedDocument when there is nothing in it."""
     if not letter.headers and not letter.body.strip() and not letter.attachments:
-        raise DamagedDocument("loading", "it is no e-mail message", "Check its file name")
+        raise DamagedDocument("loading", "it holds no message", "Check its file name")
     text, names = written(letter)
     metadata: dict[str, Value | tuple[str, ...]] = {**letter.headers}
     if names:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from rag.errors import DamagedDocument
 from rag.load.formats import Parsed
 from rag.load.html import parse as parse_html
-from rag.load.mail import Attachment, Letter, body_of, written
+from rag.load.mail import Attachment, Letter, body_of, worded
 from rag.load.text import decode
-from rag.types import Value
 
 if TYPE_CHECKING:
     from olefile import OleFileIO  # type: ignore[import-untyped]
@@ -25,7 +24,8 @@ BODY, HTML, DATA, LONG_NAME, SHORT_NAME = "1000", "1013", "3701", "3707", "3704"
 SENT, DELIVERED = 0x0039, 0x0E06
 """Property identifiers of [MS-OXPROPS]; the type follows them in a stream's name."""
 LEVELS = 1000
-_STEP = "loading"
+_FAULTS = (OSError, ValueError, LookupError, struct.error, AttributeError, TypeError, RecursionError)
+"""What olefile raises on broken files."""
 
 
 def parse(data: bytes) -> Parsed:
@@ -38,28 +38,13 @@ def parse(data: bytes) -> Parsed:
     from olefile.olefile import OleFileError  # type: ignore[import-untyped]
 
     try:
-        with _shallow(), OleFileIO(io.BytesIO(data)) as ole:
-            letter = _letter(ole)
-    except (
-        OleFileError,
-        OSError,
-        ValueError,
-        LookupError,
-        struct.error,
-        AttributeError,
-        TypeError,
-        RecursionError,
-    ) as error:
+        with _shallow():
+            ole = OleFileIO(io.BytesIO(data))
+        with ole:
+            return worded(_letter(ole))
+    except (OleFileError, *_FAULTS) as error:
         cause = f"it is no whole Outlook message ({type(error).__name__})"
-        raise DamagedDocument(_STEP, cause, "Save it again, or as .eml") from error
-    if not letter.headers and not letter.body.strip() and not letter.attachments:
-        raise DamagedDocument(_STEP, "it holds no message", "Save it again, or as .eml")
-    text, names = written(letter)
-    metadata: dict[str, Value | tuple[str, ...]] = {
-        **letter.headers,
-        **({"attachments": tuple(names)} if names else {}),
-    }
-    return Parsed((text,), letter.headers.get("subject", ""), metadata)
+        raise DamagedDocument("loading", cause, "Save it again, or as .eml") from error
 
 
 @contextmanager

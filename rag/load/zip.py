@@ -19,6 +19,8 @@ from rag.load.names import member_name
 RATIO = 200
 """A member may unpack to so many times its packed size; what is smaller than RATIO_FROM may do so more often."""
 RATIO_FROM = 1 << 20
+_ENTRY = b"PK\x01\x02"
+"""Begins every entry of an archive's directory."""
 
 
 def unpack(data: bytes, start: int, batch: int, largest: int, most: int) -> tuple[dict[str, Any], bytes]:
@@ -26,7 +28,7 @@ def unpack(data: bytes, start: int, batch: int, largest: int, most: int) -> tupl
 
     Args:
         largest: bytes that one member may have.
-        most: members that the archive may have.
+        most: members that the archive may have, with those of archives that are stored in it unpacked.
 
     Returns:
         values: `members`, each with `name`, and `size` or an error's type, cause and remedy; `next`, the number to
@@ -35,12 +37,11 @@ def unpack(data: bytes, start: int, batch: int, largest: int, most: int) -> tupl
     Raises:
         DamagedDocument, DocumentLimit: of the archive as a whole.
     """
+    if data.count(_ENTRY) > most:  # before a million of them are read
+        raise DocumentLimit("loading", f"it holds more than {most} files", "Split it")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            parts = archive.infolist()
-            if len(parts) > most:
-                raise DocumentLimit("loading", f"it holds more than {most} files", "Split it")
-            return _batch(archive, parts, start, batch, largest)
+            return _batch(archive, archive.infolist(), start, batch, largest)
     except zipfile.BadZipFile as error:
         raise DamagedDocument("loading", f"it is no whole ZIP archive ({error})", "Pack it again") from error
 

@@ -7,6 +7,7 @@ import re
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from decoder.errors import SettingsError
 from rag.errors import DamagedDocument, DocumentError, DocumentLimit, NoText
 from rag.load import Limits, Reading, discover, load, load_all, ocr
 
@@ -87,7 +88,7 @@ def test_pictures_in_archives_are_read(tmp_path):
 
 @needs_tesseract
 def test_a_picture_without_letters_has_no_text(tmp_path):
-    with pytest.raises(NoText, match="OCR .*found none"):
+    with pytest.raises(NoText, match=r"OCR .*found none"):
         load(saved(Image.new("RGB", (300, 300), "blue"), tmp_path / "a.png"))
 
 
@@ -208,3 +209,15 @@ def test_only_a_plain_grey_picture_is_handed_over(in_its_place, picture):
     with pytest.raises(DamagedDocument, match="cannot be drawn"):
         ocr.recognise(picture)
     assert ocr.recognise(PICTURE) == "ran"
+
+
+def test_settings_are_checked_and_passwords_do_not_belong_in_the_file(monkeypatch, tmp_path):
+    monkeypatch.setenv("HEARTH_RAG_OCR", "sometimes")
+    with pytest.raises(SettingsError, match="auto, off"):
+        load(saved(scan(), tmp_path / "a.png"))
+    monkeypatch.delenv("HEARTH_RAG_OCR")
+    (tmp_path / "hearth.toml").write_text("[rag]\npdf_passwords = 'opensesame'\n")
+    monkeypatch.setenv("HEARTH_SETTINGS", str(tmp_path / "hearth.toml"))
+    with pytest.raises(SettingsError, match="HEARTH_RAG_PDF_PASSWORDS") as raised:
+        load(tmp_path / "a.png")
+    assert "opensesame" not in str(raised.value)

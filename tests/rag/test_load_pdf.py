@@ -36,7 +36,7 @@ def rc4(key, data):
 
 
 def make_pdf(*pages, password="", page_keys="", media="0 0 600 800"):
-    """A PDF whose pages have the content streams given; encrypted (ISO 32000-1, 7.6: RC4 of 40 bits) with a password."""
+    """A PDF with these content streams for pages; with a password encrypted (ISO 32000-1, 7.6: RC4 of 40 bits)."""
     kids = " ".join(f"{4 + 2 * i} 0 R" for i in range(len(pages)))
     objects = [
         b"<</Type/Catalog/Pages 2 0 R>>",

@@ -41,30 +41,27 @@ def packed(times, size=64 << 20):
     return data
 
 
+XREF = b"xref\n0 1\n0000000000 65535 f \ntrailer<</Root 1 0 R/Prev 9>>\nstartxref\n9\n%%EOF"
+FORM = b"/Resources<</XObject<</F 5 0 R>>>>"
+ITSELF = b"5 0 obj\n<</Type/XObject/Subtype/Form/BBox[0 0 9 9]%s/Length 5>>stream\n/F Do\nendstream\nendobj\n" % FORM
+OBJECTS = b"4 0 obj\n<</Type/ObjStm/N 1000000/First 9/Extends 4 0 R/Length 9>>stream\n4 0 1 0 2\nendstream\nendobj\n"
+THRICE = b"/Filter[/FlateDecode/FlateDecode/FlateDecode]"
+ONE = ROOT + PAGES + PAGE
 BOMBS = {
     "arrays in arrays": ROOT + b"2 0 obj\n" + b"[" * 500_000 + b"\nendobj\n" + END,
     "dictionaries in dictionaries": ROOT + b"2 0 obj\n" + b"<</A" * 300_000 + b"\nendobj\n" + END,
-    "arrays in a content stream": ROOT + PAGES + PAGE + stream(b"[" * 1_000_000) + END,
-    "states saved in states": ROOT + PAGES + PAGE + stream(b"q " * 500_000) + END,
+    "arrays in a content stream": ONE + stream(b"[" * 1_000_000) + END,
+    "states saved in states": ONE + stream(b"q " * 500_000) + END,
     "a page that is its own parent": ROOT + b"2 0 obj\n<</Type/Pages/Kids[2 0 R 2 0 R]/Count 2>>\nendobj\n" + END,
-    "a billion pages": ROOT + b"2 0 obj\n<</Type/Pages/Kids[3 0 R]/Count 1000000000>>\nendobj\n" + PAGE + END,
-    "a negative count": ROOT + b"2 0 obj\n<</Type/Pages/Kids[3 0 R]/Count -5>>\nendobj\n" + PAGE + END,
-    "a stream that says it is longer": ROOT + PAGES + PAGE + stream(b"x").replace(b"Length 1", b"Length 2147483647") + END,
-    "a stream packed three times": ROOT
-    + PAGES
-    + PAGE
-    + stream(packed(3), b"/Filter[/FlateDecode/FlateDecode/FlateDecode]")
-    + END,
-    "a filter a thousand times": ROOT + PAGES + PAGE + stream(b"x", b"/Filter[" + b"/ASCIIHexDecode" * 1000 + b"]") + END,
-    "an object stream of itself": ROOT + b"4 0 obj\n<</Type/ObjStm/N 1000000/First 9/Extends 4 0 R/Length 9>>stream\n4 0 1 0 2\nendstream\nendobj\n" + END,
-    "a table of references in a circle": ROOT + PAGES + PAGE + b"xref\n0 1\n0000000000 65535 f \ntrailer<</Root 1 0 R/Prev 9>>\nstartxref\n9\n%%EOF",
-    "a form that draws itself": ROOT
-    + PAGES
-    + b"3 0 obj\n<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Contents 4 0 R/Resources<</XObject<</F 5 0 R>>>>>>\nendobj\n"
-    + stream(b"/F Do /F Do")
-    + b"5 0 obj\n<</Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</XObject<</F 5 0 R>>>>/Length 11>>stream\n/F Do /F Do\nendstream\nendobj\n"
-    + END,
-}  # fmt: skip
+    "a billion pages": ROOT + PAGES.replace(b"Count 1", b"Count 1000000000") + PAGE + END,
+    "a negative count": ROOT + PAGES.replace(b"Count 1", b"Count -5") + PAGE + END,
+    "a stream that says it is longer": ONE + stream(b"x").replace(b"Length 1", b"Length 2147483647") + END,
+    "a stream packed three times": ONE + stream(packed(3), THRICE) + END,
+    "a filter a thousand times": ONE + stream(b"x", b"/Filter[" + b"/ASCIIHexDecode" * 1000 + b"]") + END,
+    "an object stream of itself": ROOT + OBJECTS + END,
+    "a table of references in a circle": ONE + XREF,
+    "a form that draws itself": ROOT + PAGES + PAGE.replace(b">>", FORM + b">>", 1) + stream(b"/F Do") + ITSELF + END,
+}
 
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
