@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,15 @@ from rag.load.reading import configured
 
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "site-packages"})
 """Folders that tools fill; hidden ones (.git, .venv, .tox) and virtual environments are skipped as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a walk is: the folder as given, the same without links, and the rules that hold."""
+
+    given: Path
+    root: str
+    rules: Rules
 
 
 class Discovery(Iterator[Path]):
@@ -51,9 +61,9 @@ class Discovery(Iterator[Path]):
 
     def _walk_from(self, folder: Path) -> Iterator[Path]:
         rules = Rules(((folder, self._exclude),) if self._exclude else ())
-        yield from self._walk(folder, os.path.realpath(folder), rules, folder)
+        yield from self._walk(folder, _Place(folder, os.path.realpath(folder), rules))
 
-    def _walk(self, folder: Path, root: str, rules: Rules, base: Path) -> Iterator[Path]:
+    def _walk(self, folder: Path, place: _Place) -> Iterator[Path]:
         """A folder that cannot be listed is yielded itself, so that `load` says why."""
         try:
             with os.scandir(folder) as entries:
@@ -63,24 +73,25 @@ class Discovery(Iterator[Path]):
             return
         if any(entry.name == "pyvenv.cfg" for entry in listed):
             return
-        rules = rules.entering(folder, [e.name for e in listed if e.is_file(follow_symlinks=False)], self._rule_files)
+        names = [entry.name for entry in listed if entry.is_file(follow_symlinks=False)]
+        place = replace(place, rules=place.rules.entering(folder, names, self._rule_files))
         for entry in listed:
             if entry.name.startswith(".") or entry.name in SKIPPED_FOLDERS:
                 continue
             path, is_folder = folder / entry.name, entry.is_dir(follow_symlinks=False)
-            if rules.ignore(path, is_folder) or not (is_folder or self._includes(path, base)):
+            if place.rules.ignore(path, is_folder) or not (is_folder or self._includes(path, place.given)):
                 self.ignored += 1
             elif is_folder:
-                yield from self._walk(path, root, rules, base)
-            elif entry.is_dir() or leads_out(entry.path, root):
+                yield from self._walk(path, place)
+            elif entry.is_dir() or leads_out(entry.path, place.root):
                 continue
             elif entry.is_file() and self._reads(path):
                 yield path
             else:
                 self.unsupported += 1
 
-    def _includes(self, path: Path, base: Path) -> bool:
-        return self._include is None or self._include.match_file(path.relative_to(base).as_posix())
+    def _includes(self, path: Path, given: Path) -> bool:
+        return self._include is None or self._include.match_file(path.relative_to(given).as_posix())
 
     def _reads(self, path: Path) -> bool:
         return supported(path) and (self._sees or not is_picture(path))
