@@ -2,8 +2,8 @@
 
 General detectors take French in Windows-1252 for Windows-1250 once the text is long enough. What tells them apart is
 the language: French has no "ů". So every pair of a language and a character set that is used for it is scored by how
-likely the letters beyond ASCII are in that language, and the best pair wins. East Asian character sets fit none of
-these, and are left to charset-normalizer.
+likely the letters beyond ASCII are in that language, and the best pair wins. Character sets of DOS and the old Mac
+are looked at only where no other fits. East Asian ones fit no language here: see `rag.load.east_asian`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,20 @@ _CENTRAL = ("cp1250", "iso8859-2", "cp852", "mac_latin2")
 _BALTIC = ("cp1257", "iso8859-13", "iso8859-4")
 _CYRILLIC = ("cp1251", "koi8-r", "iso8859-5", "cp866", "mac_cyrillic")
 _MARKS = "“”„‘’‚–—…«»‹›°§€£©®™·¿¡ºª\u00a0•†×÷±²³½¼´`‰№"
+_FREQUENT = "“”‘’–—…\u00a0«»"
 _OUTSIDE = -9.0
 """Logarithm of the likelihood of a character that the language does not use."""
 _MARK = math.log(0.1 / 16)
+_MARKS_ALONE = math.log(0.4 / 9)
 _CAPITAL = math.log(0.06)
-_MISPLACED = -6.0
+_MISPLACED, _MIXED = -6.0, -3.0
 _ACCEPTED = -4.6
 """A text of a language scores between -2 and -4 a character; what scores less than this is something else."""
 _PRIORS = ((("cp1252",), 0.0), (("cp125",), -2.5), (("iso", "koi8", "cp874"), -3.5), (("",), -5.0))
 """How much rarer a character set is, by the beginning of its name: what decides where letters are few."""
+_OLD = ("mac_roman", "mac_latin2", "mac_greek", "cp4", "cp7", "cp8")
+_FITS = -4.0
+_MARK_INSIDE = re.compile(r"[a-z][“”„‘‚…•†‰«»‹›°§¿¡±³²¬][a-z]", re.IGNORECASE)
 _CUT_WORD = re.compile(r"[a-z][^\W\d_a-zA-Z]|[^\W\d_a-zA-Z][a-z]", re.IGNORECASE)
 
 
@@ -124,8 +129,9 @@ def one_byte(data: bytes) -> str | None:
     sample = data[:SAMPLE]
     charsets = dict.fromkeys(charset for language in LANGUAGES for charset in language.charsets)
     scores = {charset: _score(sample, charset) for charset in charsets}
-    best = max(scores, key=lambda charset: scores[charset] + _prior(charset))  # of equals the first
     many = sum(byte > 0x7F for byte in sample)
+    usual = [charset for charset in charsets if not charset.startswith(_OLD) and scores[charset] > _FITS * many]
+    best = max(usual or charsets, key=lambda charset: scores[charset] + _prior(charset))  # of equals the first
     return best if scores[best] > _ACCEPTED * many or many < FEW else None
 
 
@@ -137,10 +143,11 @@ def _score(sample: bytes, charset: str) -> float:
     """Logarithmic likelihood of the characters beyond ASCII, in the language that fits best."""
     text = sample.decode(charset, "replace")
     counts = Counter(c for c in text if c > "\x7f")
-    cut = len(_CUT_WORD.findall(text))
+    mixed = len(_CUT_WORD.findall(text))
+    wrong = len(_MARK_INSIDE.findall(text))
     inside = sum(a.islower() and b.isupper() for a, b in itertools.pairwise(text) if b > "\x7f" or a > "\x7f")
     return max(
-        _likelihood(counts, language) + _MISPLACED * (inside + (0 if language.is_latin else cut))
+        _likelihood(counts, language) + _MISPLACED * (inside + wrong) + (0 if language.is_latin else _MIXED * mixed)
         for language in LANGUAGES
         if charset in language.charsets
     )
@@ -156,5 +163,6 @@ def _likelihood(counts: Counter[str], language: _Language) -> float:
         elif weight := weights.get(character.lower()):
             total += count * (math.log(0.9 * weight / whole) + _CAPITAL)
         else:
-            total += count * (_MARK if character in _MARKS else _OUTSIDE)
+            mark = _MARKS_ALONE if character in _FREQUENT and language is LANGUAGES[0] else _MARK
+            total += count * (mark if character in _MARKS else _OUTSIDE)
     return total

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import re
+from contextlib import suppress
 
 from rag.errors import DamagedDocument
 from rag.load.charset import one_byte, seven_bit, unmarked_wide
+from rag.load.east_asian import east_asian
 from rag.load.formats import Parsed
 
 MARKS = (
@@ -48,9 +50,12 @@ def _decode(data: bytes) -> str:
 
 
 def _legacy(data: bytes) -> str:
-    """A one-byte character set by the language's letters, an East Asian one by charset-normalizer, else Latin."""
+    """A one-byte character set by the language's letters, an East Asian one by its rows, else a guess."""
     if charset := one_byte(data):
         return data.decode(charset, "replace")
+    if charset := east_asian(data):
+        with suppress(UnicodeDecodeError):
+            return data.decode(charset)
     from charset_normalizer import from_bytes
 
     if best := from_bytes(data).best():
