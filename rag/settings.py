@@ -12,6 +12,7 @@ from decoder.settings import home, section
 from rag.settings_qdrant import check_qdrant
 
 STORES = ("edge", "qdrant", "memory")
+OCR = ("auto", "off")
 _INDEX_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
@@ -54,6 +55,9 @@ class RagSettings:
         ray_address: of a Ray cluster for `--engine ray`, as host:port; "local" starts one on this machine.
         ray_cpus: cores that a local Ray uses; 0 means all.
         ray_embedders: embedding workers; 0 means half of the cores.
+        ocr: auto (Tesseract, where installed, reads scanned pages and pictures) or off.
+        ocr_languages: names of Tesseract's language data, such as eng or eng+deu.
+        pdf_passwords: tried on encrypted PDFs, one a line: HEARTH_RAG_PDF_PASSWORDS, never in the file.
     """
 
     store: str = "edge"
@@ -84,6 +88,9 @@ class RagSettings:
     ray_address: str = "local"
     ray_cpus: int = 0
     ray_embedders: int = 0
+    ocr: str = "auto"
+    ocr_languages: str = "eng"
+    pdf_passwords: str = dataclasses.field(default="", repr=False)
 
     def __post_init__(self) -> None:
         step = "reading settings"
@@ -92,6 +99,8 @@ class RagSettings:
         if not 16 <= self.chunk_tokens <= 100_000 or not 0 <= self.chunk_overlap <= self.chunk_tokens // 2:
             cause = f"rag.chunk_tokens={self.chunk_tokens} with rag.chunk_overlap={self.chunk_overlap}"
             raise SettingsError(step, cause, "Give at least 16 tokens, and an overlap of at most half of them")
+        if self.ocr not in OCR:
+            raise SettingsError(step, f"rag.ocr is {self.ocr!r}", f"Choose one of {', '.join(OCR)}")
         if self.limit < 1 or self.pool < 1 or self.timeout <= 0:
             raise SettingsError(step, "rag.limit, rag.pool or rag.timeout is not positive", "Give positive numbers")
         if self.exact_below < 1000 or not 4 <= self.hnsw_m <= 128 or min(self.hnsw_ef_construct, self.hnsw_ef) < 10:

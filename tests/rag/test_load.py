@@ -239,7 +239,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
 def test_discover_walks_sorted_and_skips_hidden_and_build_folders(write, tmp_path):
     kept = ["a.md", "b/c.HTML", "b/d.txt", "z.pdf"]
     skipped = [".hidden.md", ".git/x.md", "node_modules/x.md", "__pycache__/x.txt", "env/pyvenv.cfg", "env/x.md"]
-    for name in [*reversed(kept), *skipped, "picture.png", "b/data.bin"]:
+    for name in [*reversed(kept), *skipped, "movie.mp4", "b/data.bin"]:
         write(name, "x")
     found = discover([tmp_path])
     assert [path.relative_to(tmp_path).as_posix() for path in found] == kept
@@ -257,10 +257,10 @@ def test_discover_follows_no_link_out_of_the_folder_and_no_circle(write, tmp_pat
 
 
 def test_discover_yields_named_files_whatever_they_are_and_each_once(write, tmp_path):
-    picture, note = write("picture.png", b"\x89PNG\0"), write("note.md", "x")
-    assert list(discover([picture, note, tmp_path])) == [picture, note]
-    with pytest.raises(UnsupportedFormat, match=r"\.png is not read.*\.docx"):
-        load(picture)
+    movie, note = write("movie.mp4", b"\0\0\0 ftyp"), write("note.md", "x")
+    assert list(discover([movie, note, tmp_path])) == [movie, note]
+    with pytest.raises(UnsupportedFormat, match=r"\.mp4 is not read.*\.docx"):
+        load(movie)
 
 
 def test_a_missing_path_is_left_to_load(tmp_path):
