@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from rag.errors import DocumentError, DocumentLimit, NoText, UnsupportedFormat
 from rag.load.discover import Discovery, discover, leads_out
@@ -16,7 +16,7 @@ from rag.load.formats import PDF, Parsed, identify
 from rag.load.process import PARSING, Limits
 from rag.types import Document, Segment
 
-__all__ = ["Discovery", "Limits", "discover", "load", "source_of"]
+__all__ = ["Discovery", "Limits", "discover", "load", "load_bytes", "source_of"]
 
 DEFAULT_LIMITS = Limits()
 PAGE_BREAK = "\n\n"
@@ -44,8 +44,27 @@ def load(
     step = f"loading {source}"
     if root is not None and leads_out(path, root):
         raise DocumentError(step, f"it leads out of {source_of(Path(root))}", "Index the file by its own path", source)
-    data = _read(path, limits, step, source)
-    kind = identify(path, data, step, source)
+    return _document(path.name, _read(path, limits, step, source), source, limits)
+
+
+def load_bytes(data: bytes, name: str, source: str, limits: Limits = DEFAULT_LIMITS) -> Document:
+    """Load a document that is not a file: a fetched page, a member of an archive.
+
+    Args:
+        name: a file name; its suffix tells the format where it has one.
+        source: what `Document.source` says.
+
+    Raises:
+        DocumentError, MissingExtra: as `load` does.
+    """
+    if len(data) > limits.file_size:
+        raise DocumentLimit(f"loading {source}", f"it is larger than {limits.file_size} bytes", "Split it", source)
+    return _document(name, data, source, limits)
+
+
+def _document(name: str, data: bytes, source: str, limits: Limits) -> Document:
+    step = f"loading {source}"
+    kind = identify(PurePath(name), data, step, source)
     parsed = PARSING.parse(kind, data, limits, step, source)
     if not any(page.strip() for page in parsed.pages):
         remedy = "If it is a scan, recognise its text (OCR) first" if kind is PDF else ""
@@ -56,7 +75,7 @@ def load(
         text=text,
         content_hash=hashlib.sha256(data).hexdigest(),
         media_type=kind.media_type,
-        title=parsed.title or path.name.encode("utf-8", "backslashreplace").decode(),
+        title=parsed.title or name.encode("utf-8", "backslashreplace").decode(),
         segments=segments if kind is PDF else (),
     )
 
