@@ -63,7 +63,7 @@ http://a..b/ http://-a.example/ http://example.com:80:80/ http://exam_ple.c_m/ h
 file:///etc/passwd file://localhost/etc/passwd gopher://127.0.0.1:6379/_FLUSHALL data:text/html,hi jar:http://a!/b
 ftp://example.com/ dict://127.0.0.1:11211/ ldap://127.0.0.1/ sftp://a/ tftp://a/ ws://example.com/ javascript:alert(1)
 view-source:http://127.0.0.1/ netdoc:///etc/passwd unix:///var/run/docker.sock http+unix://%2Fvar%2Frun%2Fx/
-""".split()
+""".split()  # noqa: SIM905  # a list of so many would be unreadable
 SPACED = ["", " http://example.com/", "http://example.com/ x", "http://example.com/\r\nHost: evil", "http://a\tb/"]
 SPACED += ["http://example.com/%00\x00", "http://exa mple.com/", "\nhttp://example.com/", "http://example.com/\u2028"]
 SPACED += ["http://example.com/" + "a" * 5000, "http://" + "a" * 300 + ".com/", "http://\ud800.com/", "http://a\x7f/"]
@@ -98,8 +98,9 @@ async def test_a_name_that_leads_inside_is_refused_before_any_socket(address, be
         return [*beside, address]
 
     async with Fetcher(resolve=resolve) as fetcher:
-        with pytest.raises(FetchRefused, match="http://innocent.example/page"):
+        with pytest.raises(FetchRefused, match="no public address|credentials") as caught:
             await fetcher.fetch("http://innocent.example/page")
+    assert caught.value.source == "http://innocent.example/page"
     assert network == []
 
 
@@ -129,7 +130,7 @@ async def test_rebinding_the_second_answer_is_never_asked_for(monkeypatch):
         with pytest.raises(FetchFailed, match="Cannot connect to host rebind"):
             await fetcher.fetch("http://rebind.example/")
         assert (len(answers), sockets.made) == (1, 1)
-        with pytest.raises(FetchRefused, match="127.0.0.1"):
+        with pytest.raises(FetchRefused, match=r"127\.0\.0\.1"):
             await fetcher.fetch("http://rebind.example/")
         assert sockets.made == 1
 
