@@ -98,7 +98,7 @@ async def test_a_name_that_leads_inside_is_refused_before_any_socket(address, be
         return [*beside, address]
 
     async with Fetcher(resolve=resolve) as fetcher:
-        with pytest.raises(FetchRefused, match="no public address|credentials") as caught:
+        with pytest.raises(FetchRefused, match=r"no public address|credentials") as caught:
             await fetcher.fetch("http://innocent.example/page")
     assert caught.value.source == "http://innocent.example/page"
     assert network == []
