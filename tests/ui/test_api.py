@@ -13,6 +13,7 @@ import httpx
 import openai
 import pytest
 
+from decoder.client import ServedDecoder
 from decoder.errors import DecoderTimeout, RateLimited, ServerFailed
 from decoder.scripted import ScriptedDecoder
 from decoder.types import Message, ToolCall
@@ -40,8 +41,11 @@ def shelf(tmp_path_factory):
         yield folder, base.embedder
 
 
+NO_KEYS, OFTEN = Keys(), ApiLimits(rate=10_000)
+
+
 @contextmanager
-def serving(shelf, decoder=None, keys=Keys(), limits=ApiLimits(rate=10_000), origins=(), names=()):
+def serving(shelf, decoder=None, keys=NO_KEYS, limits=OFTEN, origins=(), names=()):
     """The base URL of a running server, and the server."""
     folder, embedder = shelf
     ready, found = threading.Event(), []
@@ -484,13 +488,41 @@ def test_a_client_that_leaves_ends_the_generation(shelf, stream):
         body = {"model": "decoder", "messages": QUESTION, "stream": stream}
         if stream:
             with httpx.stream("POST", url + "/chat/completions", json=body) as reply:
-                assert b"Word" in b"".join(part for _, part in zip(range(2), reply.iter_bytes(), strict=False))
+                lines = reply.iter_lines()
+                assert any("Word" in line for line in lines)
                 assert not decoder.stopped.is_set()
         else:
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(url + "/chat/completions", json=body, timeout=httpx.Timeout(5, read=0.5))
         assert decoder.begun.is_set()
         assert decoder.stopped.wait(10)
+
+
+def test_our_own_client_speaks_with_our_own_server(shelf):
+    """A server whose decoder is the decoder of another: what is asked, streamed and cancelled goes all the way."""
+    inner, slow = ScriptedDecoder(lambda messages: "Words from far away."), Slow()
+    with serving(shelf, inner) as far, serving(shelf, ServedDecoder(far, "decoder", preset="openai")) as near:
+        client = client_of(near)
+        reply = client.chat.completions.create(model="decoder", messages=QUESTION, temperature=0.3)
+        assert reply.choices[0].message.content == "Words from far away."
+        stream = client.chat.completions.create(model="decoder", messages=QUESTION, stream=True)
+        assert "".join(c.choices[0].delta.content or "" for c in stream) == "Words from far away."
+        assert inner.requests[0].sampling.temperature == 0.3
+    with serving(shelf, slow) as far, serving(shelf, ServedDecoder(far, "decoder", preset="openai")) as near:
+        body = {"model": "decoder", "messages": QUESTION, "stream": True}
+        with httpx.stream("POST", near + "/chat/completions", json=body) as reply:
+            lines = reply.iter_lines()
+            assert any("Word" in line for line in lines)
+            assert not slow.stopped.is_set()
+        assert slow.stopped.wait(10)
+
+
+def test_our_own_client_reads_a_knowledge_base_as_a_model(shelf, plain):
+    with ServedDecoder(plain, "kb:manual", preset="openai") as decoder:
+        completion = decoder.complete("How do I leave the chat?")
+        *_, last = decoder.stream("How do I leave the chat?")
+    assert "Sources:" in completion.text
+    assert last.completion.text == completion.text
 
 
 def test_an_answer_that_takes_too_long_is_ended(shelf):

@@ -6,6 +6,7 @@ signs of life. A request may ask for the words as they are written (`"hearth": {
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -58,7 +59,8 @@ async def grounded_reply(base: KnowledgeBase, asked: ChatRequest, reply: Reply, 
     answer = await base.aask(question, history)
     text = message_text(answer)
     choice = choice_json(0, text, "stop", annotations=annotate(answer))
-    return reply.whole([choice], _usage(base, asked.messages, text), hearth=evidence(answer))
+    usage = await asyncio.to_thread(_usage, base, asked.messages, text)
+    return reply.whole([choice], usage, hearth=evidence(answer))
 
 
 async def grounded_chunks(
@@ -84,7 +86,7 @@ async def grounded_chunks(
         yield reply.chunk({"annotations": found})
     yield reply.chunk({}, finish="stop", hearth=evidence(answer))
     if asked.include_usage:
-        yield reply.usage(_usage(base, asked.messages, live.shown + text))
+        yield reply.usage(await asyncio.to_thread(_usage, base, asked.messages, live.shown + text))
 
 
 class _Live:
