@@ -21,6 +21,12 @@ VAGUE = ("", "application/octet-stream", "binary/octet-stream", "application/dow
 STEP_OUT = 1 << 16
 """Bytes that are unpacked at a time."""
 
+ENCODINGS = re.compile(
+    r"(?:iso-?8859-\d{1,2}|latin-?\d|(?:windows-|cp)\d{3,5}|us-ascii|koi8-[rut]|mac[a-z-]{0,12}|shift[_-]?jis|sjis"
+    r"|euc-(?:jp|kr|tw)|iso-2022-(?:jp|kr)|gb2312|gbk|gb18030|big5(?:-hkscs)?|tis-620|utf-?(?:16|32)-?(?:le|be)?)"
+)
+"""What a server may name. Python knows more, some of which take a time that grows with the square of the length."""
+
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([A-Za-z0-9][A-Za-z0-9._:+-]{0,39})""", re.I | re.ASCII)
 
 
@@ -51,13 +57,13 @@ def file_name(url: str, media_type: str, step: str) -> str:
 
 def as_utf8(data: bytes, charset: str, media_type: str) -> bytes:
     """Text in the encoding that the server named, as marked UTF-8; anything else as it is."""
-    if not charset or charset in ("utf-8", "utf8") or not (media_type.startswith("text/") or "xml" in media_type):
+    if not ENCODINGS.fullmatch(charset) or not (media_type.startswith("text/") or "xml" in media_type):
         return data
     try:
         text = data.decode(charset)
     except (LookupError, UnicodeError):
         return data  # the parser's own guess is better than a wrong name
-    return b"\xef\xbb\xbf" + text.encode("utf-8", "replace") if isinstance(text, str) else data
+    return b"\xef\xbb\xbf" + text.encode("utf-8", "replace")
 
 
 async def read_body(chunks: AsyncIterator[bytes], encoding: str, most: int, step: str, url: str) -> bytes:

@@ -11,6 +11,7 @@ from rag.fetch_addresses import Target, refused
 
 MOST_BYTES = 500 << 10
 """RFC 9309, section 2.5: what is behind that need not be read."""
+CLOSED = b"User-agent: *\nDisallow: /\n"
 LONGEST_DELAY = 30.0
 """Seconds; a site that asks for more gets this."""
 
@@ -35,8 +36,7 @@ class Robots:
 
     async def delay(self, target: Target) -> float:
         """Seconds that the site asks to leave between two requests."""
-        asked = (await self._of(target)).crawl_delay(self._agent)
-        return min(float(asked), LONGEST_DELAY) if asked else 0.0
+        return asked_delay(await self._of(target), self._agent)
 
     async def sitemaps(self, target: Target) -> list[str]:
         """The sitemaps that the site's robots.txt names."""
@@ -55,20 +55,25 @@ class Robots:
 
     async def _fetched(self, site: str) -> RobotFileParser:
         """Missing means that all is allowed; a site that cannot say (5xx, no answer) is left alone."""
-        rules = RobotFileParser()
         try:
             found = await self._fetcher.fetch(f"{site}/robots.txt", any_status=True)
         except DocumentError:
-            return _closed(rules)
+            return read_rules(CLOSED)
         if 200 <= found.status < 300:
-            rules.parse(found.data[:MOST_BYTES].decode("utf-8", "replace").splitlines())
-        elif 400 <= found.status < 500 and found.status != 429:
-            rules.parse([])
-        else:
-            return _closed(rules)
-        return rules
+            return read_rules(found.data)
+        return read_rules(b"" if 400 <= found.status < 500 and found.status != 429 else CLOSED)
 
 
-def _closed(rules: RobotFileParser) -> RobotFileParser:
-    rules.parse(["User-agent: *", "Disallow: /"])
+def read_rules(data: bytes) -> RobotFileParser:
+    """The rules in a robots.txt; where the standard library trips over one, nothing is allowed."""
+    rules = RobotFileParser()
+    try:
+        rules.parse(data[:MOST_BYTES].decode("utf-8", "replace").splitlines())
+    except ValueError:
+        return read_rules(CLOSED)
     return rules
+
+
+def asked_delay(rules: RobotFileParser, agent: str) -> float:
+    """Seconds that the rules ask to leave between two requests, at most LONGEST_DELAY."""
+    return float(min(rules.crawl_delay(agent) or 0, LONGEST_DELAY))

@@ -2,6 +2,7 @@
 
 import gzip
 import zlib
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from rag.errors import DamagedDocument, DocumentError, DocumentLimit, FetchFailed, FetchRefused, UnsupportedFormat
 from rag.fetch import Fetcher, FetchPolicy, Validators, fetch
-from rag.robots import Robots
+from rag.fetch_body import as_utf8, file_name, media_type_of
+from rag.robots import Robots, asked_delay, read_rules
 from rag.sitemap import SitemapLimits, parse_sitemap, sitemap_urls
 from rag.types import Document
 from rag.web import Crawl, Unchanged, fetch_documents, is_url, load_url, validators_of
@@ -276,6 +278,44 @@ def test_a_sitemap_bomb_is_stopped(web, policy):
     url = web.page("/sitemap.xml.gz", gzip.compress(b"<urlset>" + bytes(60 << 20)))
     with pytest.raises(DocumentLimit):
         sitemap_urls(url, policy)
+
+
+robots_lines = st.lists(
+    st.builds(
+        "{}: {}".format,
+        st.sampled_from(["User-agent", "Disallow", "Allow", "Crawl-delay", "Request-rate", "Sitemap", "x"]),
+        st.text(max_size=12)
+        | st.sampled_from(["*", "hearth", "/", "²", "1/²", "9" * 5000, "9" * 400, "http://[", "%"]),
+    ),
+    max_size=8,
+).map("\n".join)
+
+
+@given(robots_lines.map(lambda text: text.encode("utf-8", "replace")) | st.binary(max_size=200))
+def test_any_robots_txt_is_read(data):
+    rules = read_rules(data)
+    assert rules.can_fetch("hearth", "https://example.com/a") in (True, False)
+    assert 0 <= asked_delay(rules, "hearth") <= 30
+
+
+@pytest.mark.parametrize("line", ["Crawl-delay: ²", "Disallow: http://["])
+def test_a_robots_txt_that_cannot_be_read_allows_nothing(line):
+    assert not read_rules(f"User-agent: *\n{line}\n".encode()).can_fetch("hearth", "https://example.com/a")
+
+
+@given(st.text(max_size=60), st.binary(max_size=60), st.text(max_size=30))
+def test_any_header_says_how_a_page_is_read_or_that_it_is_not(header, data, path):
+    kind, charset = media_type_of(header)
+    assert isinstance(as_utf8(data, charset, "text/html"), bytes)
+    try:
+        assert file_name("https://example.com/" + quote(path), kind, "loading")
+    except UnsupportedFormat:
+        return
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "utf-7", "rot13", "zlib", "hex", "utf-8"])
+def test_encodings_that_no_page_is_in_are_not_used(charset):
+    assert as_utf8(b"a\xe4", charset, "text/html") == b"a\xe4"
 
 
 @given(st.binary(max_size=300) | st.text(alphabet="<>/&;urlsetocmapindx \n", max_size=200).map(str.encode))
