@@ -108,7 +108,7 @@ def test_an_answer_has_its_sources_in_the_text_as_annotations_and_as_evidence(cl
     choice = reply.choices[0]
     assert (choice.finish_reason, choice.message.role, reply.model) == ("stop", "assistant", model)
     text = choice.message.content
-    assert "\n\nSources:\n[1] " in text
+    assert "\n\nSources:\n\n- [1] " in text
     assert choice.message.annotations
     for note in choice.message.annotations:
         assert note.type == "file_citation"

@@ -153,7 +153,7 @@ def test_what_only_this_machine_can_reach():
 def test_sources_are_listed_noted_and_given_whole():
     answer = Answer("It is 900 euros [1]. Bake it [2] [7].", (CITED, WEB), 0.9)
     text = message_text(answer)
-    assert text.endswith("\n\nSources:\n[1] docs/le\\_ase\\*.pdf, page 2\n[2] https://example.com/a_b, line 1")
+    assert text.endswith("\n\nSources:\n\n- [1] docs/le\\_ase\\*.pdf, page 2\n- [2] https://example.com/a_b, line 1")
     assert without_sources(text) == answer.text
     file, web = annotate(answer)
     assert text[file["file_citation"]["start_index"] : file["file_citation"]["end_index"]] == "[1]"

@@ -8,7 +8,7 @@ from typing import Any
 
 from rag.types import Answer, Citation
 
-SOURCES = "\n\nSources:\n"
+SOURCES = "\n\nSources:\n\n"
 LONGEST = 200
 _MARKER = re.compile(r"\[(\d{1,4})\]")
 _PICTURE = re.compile(r"!(?=\[)")
@@ -24,7 +24,7 @@ def message_text(answer: Answer) -> str:
     text = without_pictures(answer.text)
     if not answer.citations:
         return text
-    return text + SOURCES + "\n".join(f"[{each.marker}] {_plain(each.location)}" for each in answer.citations)
+    return text + SOURCES + "\n".join(f"- [{each.marker}] {_plain(each.location)}" for each in answer.citations)
 
 
 def without_sources(text: str) -> str:

@@ -90,7 +90,9 @@ class Models:
         with self._lock:
             found = self._bases.get((name, access))
             if found is None:
-                found = _seen_by(access, name, home=self._home, decoder=self.decoder, embedder=self.embedder)
+                beside = next((base for (other, _), base in self._bases.items() if other == name), None)
+                shared = {"embedder": self.embedder, "store": beside.store if beside else None}
+                found = _seen_by(access, name, home=self._home, decoder=self.decoder, **shared)
                 self._bases[name, access] = found
             return found
 
