@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from decoder.base import iterate_sync, run_sync
+from decoder.errors import MissingExtra
 from rag.errors import DocumentError
 from rag.fetch import DEFAULT_POLICY, Fetched, Fetcher, FetchPolicy, Validators
 from rag.fetch_addresses import Target
@@ -168,6 +169,8 @@ class _Crawler:
             return Unchanged(page.url) if found.unchanged else await _loaded(found, self._crawl.limits)
         except DocumentError as error:
             return error
+        except MissingExtra as error:  # of this page's format; others may still be read
+            return DocumentError(error.step, error.cause, error.remedy, page.url)
 
     async def _wait(self, page: Target) -> None:
         """Until this site's next turn; the turn is taken before the wait, so that others queue behind it."""
