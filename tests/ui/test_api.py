@@ -304,28 +304,25 @@ def test_keys_say_who_may_ask(shelf, caplog):
     assert "leave the chat" not in caplog.text
 
 
-def test_a_key_sees_only_what_it_may(shelf, tmp_path, monkeypatch):
-    """Readers are a passage's; where no index writes them yet, every passage gets some here."""
-    from dataclasses import replace
-
-    import ui.api.models as module
-
-    search = KnowledgeBase.search
-
-    def owned(self, *arguments, **options):
-        hits = search(self, *arguments, **options)
-        return [replace(hit, passage=replace(hit.passage, tenant="acme", readers=("user:ann",))) for hit in hits]
-
-    monkeypatch.setattr(KnowledgeBase, "search", owned)
-    assert module.KnowledgeBase is KnowledgeBase
+def test_a_key_sees_only_what_it_may(shelf, tmp_path):
+    labels = pytest.importorskip("rag.labels", reason="no index writes tenants and readers yet")
+    _, embedder = shelf
+    (tmp_path / "open.txt").write_text("The kitchen opens at nine in the morning.\n")
+    (tmp_path / "closed.txt").write_text("The code of the vault is 4711.\n")
+    with KnowledgeBase("mixed", home=tmp_path / "indexes", embedder=embedder) as base:
+        base.add(tmp_path / "open.txt")
+        base.add(tmp_path / "closed.txt", labels=labels.Labels("acme", ("user:ann",)))
     third = "sk-third-0123456789abcdef"
-    keys = parse_keys([f"{KEY} = acme user:ann", f"{OTHER} = acme user:bob", f"{third} = other user:ann"], "test")
-    with serving(shelf, keys=keys) as url:
-        refused = [
-            client_of(url, key).chat.completions.create(model="manual", messages=QUESTION).hearth["refused"]
-            for key in (KEY, OTHER, third)
-        ]
-    assert refused == [False, True, True]
+    keys = parse_keys([f"{KEY} = acme user:ann", f"{OTHER} = acme user:bob", third], "test")
+    refused = {}
+    with serving((tmp_path / "indexes", embedder), keys=keys) as url:
+        for key in (KEY, OTHER, third):
+            for question in ("What is the code of the vault?", "When does the kitchen open?"):
+                messages = [{"role": "user", "content": question}]
+                reply = client_of(url, key).chat.completions.create(model="mixed", messages=messages)
+                refused[key, question.split()[-1]] = reply.hearth["refused"]
+    assert [refused[key, "vault?"] for key in (KEY, OTHER, third)] == [False, True, True]
+    assert [refused[key, "open?"] for key in (KEY, OTHER, third)] == [True, True, False]
 
 
 def test_too_many_requests_are_told_when_to_come_back(shelf):
