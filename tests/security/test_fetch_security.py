@@ -201,15 +201,21 @@ def test_what_was_allowed_by_name_is_allowed_for_that_name_and_port_alone(web):
     assert web.requests == []
 
 
-def test_no_cookies_credentials_or_proxies(web, monkeypatch, tmp_path):
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret\n")
+async def test_no_cookies_credentials_or_proxies(web, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine docs.example login me password secret\n")
     (tmp_path / "netrc").chmod(0o600)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     web.pages["/"] = b"HTTP/1.1 302 Found\r\nSet-Cookie: a=b; Path=/\r\nLocation: /next\r\nContent-Length: 0\r\n\r\n"
     web.page("/next", b"hi")
-    assert fetch(web.base, FetchPolicy(allow_private=web.allowed)).data == b"hi"
+
+    async def resolve(host, port):
+        return ["127.0.0.1"]
+
+    site = f"docs.example:{web.port}"  # a name, since cookies are never kept for addresses
+    async with Fetcher(FetchPolicy(allow_private=(site,)), resolve=resolve) as fetcher:
+        assert (await fetcher.fetch(f"http://{site}/")).data == b"hi"
     assert len(web.requests) == 2
     assert not re.search(r"^(cookie|authorization|proxy-|referer)", "\n".join(web.requests), re.I | re.M)
 
