@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import inspect
 import json
 import struct
 import threading
@@ -305,7 +306,10 @@ def test_keys_say_who_may_ask(shelf, caplog):
 
 
 def test_a_key_sees_only_what_it_may(shelf, tmp_path):
-    labels = pytest.importorskip("rag.labels", reason="no index writes tenants and readers yet")
+    if "labels" not in inspect.signature(KnowledgeBase.add).parameters:
+        pytest.skip("no index writes tenants and readers yet")
+    from rag import labels
+
     _, embedder = shelf
     (tmp_path / "open.txt").write_text("The kitchen opens at nine in the morning.\n")
     (tmp_path / "closed.txt").write_text("The code of the vault is 4711.\n")
