@@ -36,6 +36,14 @@ class DocumentLimit(DocumentError):
     """Loading the file took more than its time, memory or size limit."""
 
 
+class FetchRefused(DocumentError):
+    """An address that is not fetched: its scheme, its port, where it leads, or what its site's robots.txt says."""
+
+
+class FetchFailed(DocumentError):
+    """The address may be fetched, but the server did not give the page."""
+
+
 class EmbedderError(UsageError):
     """The embedding model cannot be found, or is not the one that it claims to be."""
 

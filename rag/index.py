@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,22 @@ if TYPE_CHECKING:
     from rag.embed import Embedder
     from rag.store import Store
 
-__all__ = ["IndexProgress", "index", "index_documents", "searchable"]
+__all__ = ["IndexProgress", "Selection", "index", "index_documents", "searchable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Patterns as in a `.gitignore`, relative to each folder given.
+
+    Attributes:
+        include: with any, only files that match one are documents.
+        exclude: files and folders to leave out.
+        gitignore: whether the `.gitignore` files in the folders hold, beside their `.hearthignore`.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    gitignore: bool = False
 
 
 def index(
@@ -39,6 +54,7 @@ def index(
     settings: RagSettings | None = None,
     rebuild: bool = False,
     labels: Labels | None = None,
+    selection: Selection | None = None,
 ) -> IndexReport:
     """Bring `store` up to date with the files and folders `paths`; documents elsewhere stay.
 
@@ -49,6 +65,7 @@ def index(
     Args:
         rebuild: start from nothing; whatever is not in `paths` goes. The old generation answers until the end.
         labels: of the documents in `paths`; None leaves each as it was.
+        selection: which files of folders are documents; what it leaves out leaves the index too.
 
     Raises:
         IndexMismatch: the index was made by another embedding model or schema, and `rebuild` is false.
@@ -59,12 +76,19 @@ def index(
     previous = _previous(store, embedder, rebuild)
     cut = (settings.chunk_tokens, settings.chunk_overlap)
     recut = previous is not None and (previous.chunk_tokens, previous.chunk_overlap) != cut
-    files = discover(paths)
+    chosen = selection or Selection()
+    files = discover(paths, chosen.include, chosen.exclude, chosen.gitignore)
     todo = plan(files, paths, previous.documents if previous else {}, recut, labels)
     with ExitStack() as stack:
         run = Run(store, embedder, settings, previous, rebuild, labels, on_progress, stack)
         run.carry_out(todo)
-    return replace(run.report(todo), unsupported=files.unsupported, seconds=time.monotonic() - started)
+    report = run.report(todo)
+    return replace(
+        report,
+        unsupported=files.unsupported + report.unsupported,
+        ignored=files.ignored,
+        seconds=time.monotonic() - started,
+    )
 
 
 def index_documents(

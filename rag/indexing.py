@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from decoder.errors import MissingExtra
 from rag.chunk import chunk
-from rag.errors import DocumentError, IndexLocked
+from rag.errors import DocumentError, IndexLocked, UnsupportedFormat
 from rag.labels import Labels, labels_of
-from rag.load import load
+from rag.load import load_all, source_of
 from rag.manifest import DocumentEntry, Manifest
 from rag.plan import File, Plan, duplicate_entry, entry_for
 from rag.searchable import searchable
@@ -71,10 +70,14 @@ class Run:
         self.progress = on_progress or (lambda progress: None)
         self.known: Mapping[str, DocumentEntry] = dict(previous.documents) if previous else {}
         self.documents: dict[str, DocumentEntry] = dict(self.known)
+        self._members: dict[str, list[str]] = {}
+        for source, entry in self.known.items():
+            if entry.member_of:
+                self._members.setdefault(entry.member_of, []).append(source)
         self.failed: dict[str, str] = {}
         self.waiting: list[Passage] = []
         self.read: dict[str, None] = {}
-        self.passages = 0
+        self.passages = self.unsupported = 0
         self.searchable_seconds = 0.0
         self._started = self._committed = time.monotonic()
         self._patience = FIRST_COMMIT
@@ -127,8 +130,7 @@ class Run:
 
     def _forget(self, source: str) -> None:
         """Take a document out, and the members of an archive with it."""
-        members = [name for name, entry in self.documents.items() if entry.member_of == source]
-        for name in (source, *members):
+        for name in (source, *self._members.pop(source, ())):
             if self.documents.pop(name, None) is not None:
                 self.writer.delete_source(name)
             if name in self.read:
@@ -140,22 +142,34 @@ class Run:
         return labels_of(self.known[source]) if source in self.known else Labels()
 
     def _read(self, file: File) -> None:
-        try:
-            document = replace(load(Path(file.path)), source=file.source)
-        except (DocumentError, MissingExtra) as error:
-            self._forget(file.source)
-            self.failed[file.source] = str(error)
-            return
         self._forget(file.source)
-        self._cut(replace(file, hash=document.content_hash), document)  # what was read, should it have changed since
+        prefix = source_of(Path(file.path))
+        for found in load_all(Path(file.path)):
+            source = file.source + found.source.removeprefix(prefix)
+            if isinstance(found, UnsupportedFormat) and source != file.source:
+                self.unsupported += 1
+            elif isinstance(found, DocumentError):
+                self.failed[source] = str(found).replace(found.source, source)
+            elif source == file.source:
+                # What was read, should the file have changed since it was looked at.
+                self._cut(replace(file, hash=found.content_hash), replace(found, source=source))
+            else:
+                self._members.setdefault(file.source, []).append(source)
+                member = replace(file, source=source, hash=found.content_hash)
+                self._cut(member, replace(found, source=source), archive=file.source)
+        if file.source in self._members:
+            entry = entry_for(file, self.writer.put_text(""), 0, Path(file.path).name, self._labels_for(file.source))
+            self.documents[file.source] = replace(entry, media_type="application/zip")
 
-    def _cut(self, file: File, document: Document) -> None:
+    def _cut(self, file: File, document: Document, archive: str = "") -> None:
         size, overlap = self.settings.chunk_tokens, self.settings.chunk_overlap
-        labels = self._labels_for(file.source)
+        labels = self._labels_for(archive or file.source)
         passages = labels.on(chunk(document, max_tokens=size, overlap=overlap, count=self.embedder.count), document)
         text = self.writer.put_text(document.text)
         entry = entry_for(file, text, len(passages), document.title, labels)
-        self.documents[file.source] = replace(entry, pending=bool(passages), media_type=document.media_type)
+        self.documents[file.source] = replace(
+            entry, pending=bool(passages), media_type=document.media_type, member_of=archive
+        )
         self.read[file.source] = None
         self.waiting.extend(passages)
         if len(self.waiting) >= WINDOW:
@@ -261,6 +275,7 @@ class Run:
             duplicates=tuple(source for source in todo.duplicates if source in self.documents),
             passages=self.passages,
             failed=self.failed,
+            unsupported=self.unsupported,
             searchable_seconds=self.searchable_seconds,
         )
 

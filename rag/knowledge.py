@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from decoder.types import Message
     from rag.embed import Embedder
     from rag.errors import DocumentError
-    from rag.index import IndexProgress
+    from rag.index import IndexProgress, Selection
     from rag.labels import Labels
     from rag.langchain import HearthRetriever
     from rag.llamaindex import HearthNodeRetriever
@@ -95,12 +95,14 @@ class KnowledgeBase:
         *,
         rebuild: bool = False,
         labels: Labels | None = None,
+        selection: Selection | None = None,
     ) -> IndexReport:
         """Index files and folders: new and changed ones are read, deleted ones forgotten, the rest stays.
 
         Args:
             rebuild: start from nothing; whatever is not in `paths` goes.
             labels: whose documents these are, who may see them, and metadata; None leaves each as it was.
+            selection: patterns of files in folders to take or to leave out.
 
         Raises:
             UsageError: a path does not exist, or the index was made otherwise (IndexMismatch).
@@ -113,7 +115,7 @@ class KnowledgeBase:
         for path in files:
             if not path.exists():
                 raise UsageError("reading documents", f"{path} does not exist", "Give a file or a folder")
-        return index(files, self.store, self.embedder, on_progress, self._settings, rebuild, labels)
+        return index(files, self.store, self.embedder, on_progress, self._settings, rebuild, labels, selection)
 
     def add_documents(
         self,

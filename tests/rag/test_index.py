@@ -3,12 +3,13 @@
 import hashlib
 import os
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from rag.errors import DocumentError, IndexLocked, IndexMismatch
-from rag.index import IndexProgress, index, index_documents, searchable
+from rag.index import IndexProgress, Selection, index, index_documents, searchable
 from rag.labels import Labels
 from rag.load.discover import Discovery
 from rag.plan import plan
@@ -433,3 +434,49 @@ def test_a_writer_that_came_between_is_noticed(docs, store, embedder, write, mon
 def test_the_heading_above_a_passage_is_bounded(make_passage):
     passage = make_passage("text", heading=("x" * 1000,))
     assert len(searchable(passage)) < 250
+
+
+def archive(path, **members):
+    """A ZIP of texts, written as if an hour ago."""
+    with zipfile.ZipFile(path, "w") as file:
+        for name, text in members.items():
+            file.writestr(name.replace("_", "."), text)
+    put(path, path.read_bytes())
+
+
+def test_what_an_archive_holds_are_documents_that_follow_it(docs, store, embedder):
+    archive(docs / "box.zip", whales_md="Whales sing.", crabs_txt="Crabs walk.", bad_pdf="no pdf", tool_exe="x")
+    report = index([docs], store, embedder)
+    box = (docs / "box.zip").as_posix()
+    assert {name.removeprefix(box) for name in report.added if name.startswith(box)} == {"!/whales.md", "!/crabs.txt"}
+    assert [name.removeprefix(box) for name in report.failed] == ["!/bad.pdf"]
+    assert report.unsupported == 1
+    assert index([docs], store, embedder).unchanged == 4
+    archive(docs / "box.zip", whales_md="Whales dive.")
+    index([docs], store, embedder)
+    assert texts_of(store, "whales crabs") == {"Whales dive."}
+    store.refresh()
+    assert store.text(f"{box}!/whales.md") == "Whales dive."
+    (docs / "box.zip").unlink()
+    assert index([docs], store, embedder).removed == (box,)
+    store.refresh()
+    assert not any(source.startswith(box) for source in store.manifest().documents)
+    assert store.count() == store.manifest().passages
+
+
+def test_labels_of_an_archive_are_its_members(docs, store, embedder):
+    archive(docs / "box.zip", whales_md="Whales sing.")
+    index([docs / "box.zip"], store, embedder, labels=Labels("acme", ("user:ann",)))
+    archive(docs / "box.zip", whales_md="Whales dive.")
+    index([docs / "box.zip"], store, embedder)
+    store.refresh()
+    assert {(p.passage.tenant, p.passage.readers) for p in store.points()} == {("acme", ("user:ann",))}
+
+
+def test_patterns_choose_the_files_of_a_folder(docs, store, embedder):
+    put(docs / "drafts" / "new.md", "A draft.")
+    put(docs / ".hearthignore", "*.html\n")
+    report = index([docs], store, embedder, selection=Selection(exclude=("drafts/",)))
+    assert (names(report.added), report.ignored) == (["garden.txt", "hearth.md"], 2)
+    report = index([docs], store, embedder, selection=Selection(include=("*.txt",)))
+    assert names(report.removed) == ["hearth.md"]

@@ -29,6 +29,14 @@ def index(
         list[str] | None,
         typer.Option("--meta", metavar="KEY=VALUE", help="Something to filter by; repeat it."),
     ] = None,
+    include: Annotated[
+        list[str] | None, typer.Option("--include", metavar="PATTERN", help="Take only such files; repeat it.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", metavar="PATTERN", help="Leave such files and folders out; repeat it."),
+    ] = None,
+    gitignore: Annotated[bool, typer.Option("--gitignore", help="Leave out what .gitignore files leave out.")] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start from nothing; what is not in PATHS goes.")] = False,
     json: Json = False,
     debug: Debug = False,
@@ -40,7 +48,9 @@ def index(
     from a folder leaves the knowledge base too. The exit code is 2 when nothing at all could be read.
     """
     with closing(wiring.open_knowledge_base(kb)) as base:
-        report = wiring.read_documents(base, paths, rebuild, wiring.labels(tenant, readers or (), metadata or ()))
+        labels = wiring.labels(tenant, readers or (), metadata or ())
+        chosen = wiring.selection(include or (), exclude or (), gitignore)
+        report = wiring.read_documents(base, paths, rebuild, labels, chosen)
     if json:
         print_json(report)
     else:

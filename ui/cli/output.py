@@ -104,6 +104,7 @@ def describe(report: IndexReport) -> str:
     parts += [f"{report.unchanged} unchanged"] if report.unchanged else []
     parts += [f"{len(report.failed)} failed"] if report.failed else []
     parts += [f"{report.unsupported} of other kinds left out"] if report.unsupported else []
+    parts += [f"{report.ignored} ignored"] if report.ignored else []
     return f"{', '.join(parts) or 'nothing to read'} ({report.passages} passages, {report.seconds:.1f} s)"
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from decoder.base import Decoder
     from decoder.server import ServerStatus
     from decoder.settings import DecoderSettings
+    from rag.index import Selection
     from rag.knowledge import KnowledgeBase
     from rag.labels import Labels
     from rag.manifest import Manifest
@@ -187,12 +188,23 @@ def labels(tenant: str, readers: Sequence[str], metadata: Sequence[str]) -> Labe
     return Labels(tenant, tuple(readers), known)
 
 
+def selection(include: Sequence[str], exclude: Sequence[str], gitignore: bool) -> Selection:
+    """Which files of folders the command line wants."""
+    from rag.index import Selection
+
+    return Selection(tuple(include), tuple(exclude), gitignore)
+
+
 def read_documents(
-    base: KnowledgeBase, paths: Sequence[Path], rebuild: bool = False, labels: Labels | None = None
+    base: KnowledgeBase,
+    paths: Sequence[Path],
+    rebuild: bool = False,
+    labels: Labels | None = None,
+    selection: Selection | None = None,
 ) -> IndexReport:
     """Index `paths` with a progress bar, and tell of what could not be read. Raises UsageError for a missing path."""
     with progress_bar() as on_progress:
-        report = base.add(paths, on_progress, rebuild=rebuild, labels=labels)
+        report = base.add(paths, on_progress, rebuild=rebuild, labels=labels, selection=selection)
     remark_failures(report)
     return report
 
