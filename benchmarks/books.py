@@ -70,6 +70,16 @@ def sample(count: int, held_out: int, file: Path = BOOKS, seed: int = 1) -> tupl
     return [lines[i] for i in sorted(chosen[:count])], [lines[i] for i in chosen[count:]]
 
 
+def held_out_queries(others: Sequence[Line], questions: int, data: Path = DATA, seed: int = 1) -> list[str]:
+    """The held-out sentences, and `questions` of SQuAD where it is at hand: what nobody wrote for these books."""
+    file = data / "squad" / "squad-13-articles.json"
+    asked: list[str] = []
+    if file.exists():
+        articles = json.loads(file.read_text(encoding="utf-8"))["data"]
+        asked = [q["question"].strip() for a in articles for p in a["paragraphs"] for q in p["qas"]]
+    return [line.text for line in others] + random.Random(seed).sample(asked, min(questions, len(asked)))
+
+
 def vectors(texts: Sequence[str], embedder: Embedder, cache: Path, quiet: bool = False) -> NDArray[np.float32]:
     """Vectors of `texts`, float32, shape [len(texts), dimension]; what `cache` lacks is embedded and put there."""
     import numpy as np
@@ -104,8 +114,8 @@ def main() -> None:
     options = parser.parse_args()
     embedder = SentenceEmbedder()
     lines, others = sample(options.sentences, options.held_out, options.file)
-    for part in (others, lines):
-        vectors([line.text for line in part], embedder, options.cache)
+    for part in (held_out_queries(others, 250), [line.text for line in lines]):
+        vectors(part, embedder, options.cache)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,8 @@ def evaluate(
         if row is not None:
             resumed += 1
         else:
+            if resumed == done:
+                base.embedder.embed_query(question.question)  # loads the model, which is no part of a question's time
             row = run.ask(question, wanted)
             if keep is not None:
                 keep(row)
@@ -130,11 +132,12 @@ def check_ks(ks: Sequence[int]) -> tuple[int, ...]:
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
+    """Values by figure: metrics in the order that every row has them in, then times."""
+    found: dict[str, list[float]] = {name: [] for row in rows for name in row.metrics}
     for row in rows:
         for name, value in _figures(row):
             found.setdefault(name, []).append(value)
-    return found
+    return {name: values for name, values in found.items() if values}
 
 
 def _figures(row: Row) -> Iterator[tuple[str, float]]:
