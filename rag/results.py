@@ -103,7 +103,7 @@ def _failed(path: Path, error: OSError) -> ResultsFailed:
 
 def _existing(path: Path, resume: bool) -> dict[str, Row]:
     try:
-        data = path.read_bytes()
+        data = path.read_bytes() if path.is_file() or not path.exists() else b""  # a device holds no results
     except FileNotFoundError:
         return {}
     except OSError as error:
