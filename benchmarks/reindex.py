@@ -72,12 +72,13 @@ def add(folder: Path, home: Path) -> dict[str, Any]:
     """One run of `KnowledgeBase.add` in this process."""
     written = _written()
     with KnowledgeBase("reindex", home=home, embedder=StandIn()) as base:
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         report: IndexReport = base.add(folder)
-        seconds = time.perf_counter() - started
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     counts = {"added": len(report.added), "updated": len(report.updated), "removed": len(report.removed)}
     return {
         "seconds": seconds,
+        "cpu": cpu,
         "sent": _written() - written,
         "done": {**counts, "unchanged": report.unchanged, "failed": len(report.failed), "passages": report.passages},
     }
@@ -111,7 +112,7 @@ def show(name: str, found: dict[str, Any]) -> None:
     """One line."""
     done = ", ".join(f"{count} {what}" for what, count in found["done"].items() if count)
     print(
-        f"{name:<12}{found['seconds']:7.2f} s   process {found['process']:7.2f} s   "
+        f"{name:<12}{found['seconds']:7.2f} s (CPU {found['cpu']:.2f})   process {found['process']:7.2f} s   "
         f"new files {found['new'] / 2**20:7.1f} MiB   sent to disk {found['sent'] / 2**20:7.1f} MiB   "
         f"index {found['size'] / 2**20:6.1f} MiB   ({done})",
         flush=True,

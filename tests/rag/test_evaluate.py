@@ -225,7 +225,7 @@ def test_a_setting_reaches_the_search(base):
         ("limit", "no option with a value"),
         ("limits=3", "Known: limit"),
         ("limit=x", "not a whole number"),
-        ("limit=0", "not a whole number"),
+        ("limit=0", "limit"),
         ("decoder=maybe", "not on or off"),
         ("limit=1,limit=2", "given twice"),
         ("absent.toml", "cannot be read"),
