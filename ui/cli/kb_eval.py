@@ -139,7 +139,7 @@ def _change(paired: Interval) -> tuple[str, str, str]:
     return f"{paired.value:+.3f}", f"{paired.low:+.3f} to {paired.high:+.3f}", str(paired.count)
 
 
-def _as_json(found: Sequence[Evaluation], read: Questions, stale: int, seed: int) -> dict[str, Any]:
+def _as_json(found: Sequence[Evaluation], read: Questions, stale: int, seed: int) -> Any:
     from rag.evaluate import compare
 
     settings = [
