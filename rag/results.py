@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -70,7 +72,7 @@ class Sink(Protocol):
 def results_file(path: Path | None, resume: bool = False) -> Iterator[tuple[dict[str, Row], Sink]]:
     """The rows that `path` already holds, by key, and a function that adds one; without a path, nothing is kept.
 
-    Each row is on its way to the disk before the next question is asked. A last line that an interrupted run left
+    Each row is in the file before the next question is asked. A last line that an interrupted run left
     half written is cut off.
 
     Raises:
@@ -82,16 +84,19 @@ def results_file(path: Path | None, resume: bool = False) -> Iterator[tuple[dict
         return
     known = _existing(path, resume)
     try:
-        with path.open("a", encoding="ascii", newline="\n") as file:
+        file = path.open("ab", buffering=0)
+    except OSError as error:
+        raise _failed(path, error) from error
+    with file:
+        yield known, partial(_append, file, path)
 
-            def keep(row: Row) -> None:
-                try:
-                    file.write(json.dumps(asdict(row)) + "\n")
-                    file.flush()
-                except OSError as error:
-                    raise _failed(path, error) from error
 
-            yield known, keep
+def _append(file: FileIO, path: Path, row: Row) -> None:
+    """Write one line whole; what a full disk leaves of it is cut off by whoever goes on."""
+    rest = json.dumps(asdict(row)).encode("ascii") + b"\n"
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
     except OSError as error:
         raise _failed(path, error) from error
 
