@@ -168,7 +168,11 @@ class Run:
         text = self.writer.put_text(document.text)
         entry = entry_for(file, text, len(passages), document.title, labels)
         self.documents[file.source] = replace(
-            entry, pending=bool(passages), media_type=document.media_type, member_of=archive
+            entry,
+            pending=bool(passages),
+            media_type=document.media_type,
+            member_of=archive,
+            validators=_validators(document),
         )
         self.read[file.source] = None
         self.waiting.extend(passages)
@@ -278,6 +282,11 @@ class Run:
             unsupported=self.unsupported,
             searchable_seconds=self.searchable_seconds,
         )
+
+
+def _validators(document: Document) -> tuple[str, ...]:
+    found = tuple(str(document.metadata.get(name, "")) for name in ("etag", "modified"))
+    return found if "fetched" in document.metadata and any(found) else ()
 
 
 def _slices(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

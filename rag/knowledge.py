@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rag.store import Store
     from rag.types import Document
     from rag.verify import Problem
+    from rag.web import Crawl
 
 LINES_AROUND = 3
 
@@ -128,6 +129,43 @@ class KnowledgeBase:
         from rag.index import index_documents
 
         return index_documents(documents, self.store, self.embedder, on_progress, self._settings, labels)
+
+    def add_urls(
+        self,
+        urls: Sequence[str],
+        on_progress: Callable[[IndexProgress], None] | None = None,
+        *,
+        sitemap: bool = False,
+        crawl: Crawl | None = None,
+        labels: Labels | None = None,
+    ) -> IndexReport:
+        """Fetch pages under guard and index them; those that have not changed since the last time are not read again.
+
+        A page that cannot be fetched is listed in the report, and what was known of it stays.
+
+        Args:
+            sitemap: `urls` are sitemaps; their pages are meant.
+            crawl: what may be fetched, and how politely.
+
+        Raises:
+            IndexMismatch, IndexLocked, StoreFailed: as `add` does.
+        """
+        from rag.fetch import Validators
+        from rag.web import DEFAULT_CRAWL, Unchanged, fetch_documents
+
+        known = {s: Validators(*e.validators) for s, e in self.documents().items() if e.validators}
+        unchanged = 0
+
+        def changed() -> Iterator[Document | DocumentError]:
+            nonlocal unchanged
+            for found in fetch_documents(urls, crawl or DEFAULT_CRAWL, sitemap=sitemap, known=known):
+                if isinstance(found, Unchanged):
+                    unchanged += 1
+                else:
+                    yield found
+
+        report = self.add_documents(changed(), on_progress, labels=labels)
+        return replace(report, unchanged=report.unchanged + unchanged)
 
     def search(self, query: str, limit: int | None = None, sources: Sequence[str] | None = None) -> builtins.list[Hit]:
         """Passages that fit the query, best first. Raises IndexNotFound before anything was added."""

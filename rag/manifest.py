@@ -43,6 +43,7 @@ class DocumentEntry:
         media_type: such as "application/pdf".
         tenant, readers, metadata: as the user gave them; what the file says of itself is with its passages.
         member_of: the source of the archive that it stands in.
+        validators: ETag and Last-Modified of a fetched page, to ask with next time; empty for files.
     """
 
     hash: str
@@ -59,6 +60,7 @@ class DocumentEntry:
     readers: tuple[str, ...] = ()
     metadata: Metadata = field(default_factory=dict, hash=False)
     member_of: str = ""
+    validators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +198,9 @@ def _sparse(entry: DocumentEntry) -> dict[str, Any]:
 
 def _document(values: Mapping[str, Any]) -> DocumentEntry:
     read = dict(values)
-    if "readers" in read:
-        read["readers"] = _texts(read["readers"])
+    for name in ("readers", "validators"):
+        if name in read:
+            read[name] = _texts(read[name])
     if "metadata" in read:
         read["metadata"] = check_metadata(read["metadata"])
     entry: DocumentEntry = _typed(DocumentEntry, read)

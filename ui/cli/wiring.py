@@ -209,6 +209,45 @@ def read_documents(
     return report
 
 
+def read_sources(
+    base: KnowledgeBase,
+    sources: Sequence[str],
+    sitemap: bool,
+    rebuild: bool,
+    labels: Labels | None,
+    selection: Selection,
+) -> IndexReport:
+    """Index files, folders and web addresses; raises UsageError for what cannot be meant."""
+    from rag.web import is_url
+
+    urls, paths = [s for s in sources if is_url(s)], [Path(s) for s in sources if not is_url(s)]
+    if sitemap and not urls:
+        raise UsageError("indexing", "--sitemap was given without an address", "Give the sitemap's address")
+    if rebuild and urls:
+        raise UsageError("indexing", "--rebuild was given with an address", "Rebuild with files, then add addresses")
+    report = read_documents(base, paths, rebuild, labels, selection) if paths else None
+    if not urls:
+        assert report is not None  # noqa: S101  # the command line wants one source at least
+        return report
+    with progress_bar() as on_progress:
+        fetched = base.add_urls(urls, on_progress, sitemap=sitemap, labels=labels)
+    remark_failures(fetched)
+    return fetched if report is None else _together(report, fetched)
+
+
+def _together(one: IndexReport, two: IndexReport) -> IndexReport:
+    """Two reports as one."""
+    return replace(
+        one,
+        added=one.added + two.added,
+        updated=one.updated + two.updated,
+        unchanged=one.unchanged + two.unchanged,
+        passages=one.passages + two.passages,
+        failed={**one.failed, **two.failed},
+        seconds=one.seconds + two.seconds,
+    )
+
+
 def prepare(kb: str, docs: Path | None, decoder: Decoder | None) -> KnowledgeBase:
     """The knowledge base that `--kb` or `--docs` means, with the documents of `--docs` read into it."""
     if docs is None:
