@@ -11,12 +11,14 @@ find nothing wrong, and the next run must go on. Embeddings are cheap hashes: it
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import multiprocessing
 import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -132,6 +134,20 @@ def kill_once(folder: Path, seed: int) -> Found:
         told += lines.read().splitlines()
     version, done = map(int, told[-1].split()) if told else (0, 0)
     return in_child(context, folder, version, done)
+
+
+def in_fresh_process(folder: Path, seed: int) -> Found:
+    """`kill_once` for a caller that has opened indexes already: in an interpreter of its own, with a time limit."""
+    code = (
+        "import sys; from dataclasses import astuple; from pathlib import Path; from benchmarks.kills import kill_once;"
+        "print(astuple(kill_once(Path(sys.argv[1]), int(sys.argv[2]))))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, str(folder / "kill"), str(seed)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=4 * WAIT)
+    if run.returncode:
+        raise AssertionError(run.stderr)
+    return Found(*ast.literal_eval(run.stdout))
 
 
 def in_child(context: multiprocessing.context.ForkContext, folder: Path, version: int, done: int) -> Found:

@@ -2,112 +2,78 @@
 
 import errno
 import os
-import random
 import subprocess
 import sys
-import time
+import threading
 import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rag import generations
+from benchmarks import kills
+from rag import generations, store_edge_writer, terms, texts
 from rag.errors import StoreFailed
+from rag.index import index
 from rag.manifest import DocumentEntry, Manifest
-from rag.sparse import sparse_documents
+from rag.sparse import sparse_documents, sparse_query
 from rag.store_edge import EdgeStore
 from rag.types import Passage
+from rag.verify import verify
 
 ROOT = Path(__file__).parents[2]
 
-# Indexes the same files over and over, with another version in all of them each time.
-CHILD = """
-import sys, hashlib, numpy as np
-from itertools import count
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_killed_writer_loses_nothing_acknowledged_and_leaves_no_half_document(tmp_path, seed):
+    """`python -m benchmarks.kills` does the same over many more seeds."""
+    found = kills.in_fresh_process(tmp_path, seed)
+    assert (found.lost, found.half, found.problems) == (0, 0, ())
+
+
+READER = """
+import sys
 from pathlib import Path
-from rag.embed import Embedder
-from rag.index import index
 from rag.store_edge import EdgeStore
-
-class Hashes(Embedder):
-    name, dimension, sha256, max_tokens = "hashes", 16, "0" * 64, 256
-    def embed_query(self, text):
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-        vector = np.random.default_rng(seed).standard_normal(16).astype(np.float32)
-        return vector / np.linalg.norm(vector)
-    def embed(self, texts):
-        return np.stack([self.embed_query(text) for text in texts])
-    def count(self, text):
-        return len(text.split())
-
-docs, folder, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-docs.mkdir(exist_ok=True)
-store = EdgeStore(folder)
-for version in count() if rounds < 0 else range(rounds):
-    for number in range(4):
-        (docs / f"{number}.md").write_text(f"Document {number}.\\n\\n" + f"It has version {version}. " * 60)
-    index([docs], store, Hashes())
-    print(version, flush=True)
+from benchmarks.kills import DOCUMENTS
+store, switches, last = EdgeStore(Path(sys.argv[1])), 0, ""
+print("reading", flush=True)
+while switches < 15:
+    for opened in (store, EdgeStore(Path(sys.argv[1]))):
+        opened.refresh()
+        manifest = opened.manifest()
+        points = list(opened.points())
+        assert len(points) == manifest.passages == opened.count(), (len(points), manifest.passages)
+        for point in points[:3]:
+            assert opened.text(point.passage.source)[point.passage.start : point.passage.end] == point.passage.text
+    switches, last = switches + (manifest.generation != last), manifest.generation
+print("done")
 """
 
 
-@pytest.fixture
-def child(tmp_path):
-    started = []
-
-    def start(rounds):
-        command = [sys.executable, "-c", CHILD, str(tmp_path / "docs"), str(tmp_path / "kb"), str(rounds)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate(timeout=10)
-
-
-def version_of(store):
-    """The one version that all documents, texts and passages of an index have."""
-    store.refresh()
-    manifest = store.manifest()
-    assert len(manifest.documents) == 4
-    assert store.count() == manifest.passages
-    seen = set()
-    for passage, _ in store.search_dense(np.ones(16, dtype=np.float32), 100):
-        text = store.text(passage.source)
-        assert text[passage.start : passage.end] == passage.text
-        seen.update(word.strip(".") for word in text.split("version ")[1:] for word in [word.split()[0]])
-    assert len(seen) == 1
-    return int(seen.pop())
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_killed_writer_leaves_a_whole_generation(tmp_path, child, seed):
-    writer = child(-1)
-    assert writer.stdout.readline() == "0\n"
-    time.sleep(random.Random(seed).uniform(0, 0.8))
-    writer.kill()
-    done = int((["0", *writer.stdout.read().split()])[-1])
-    writer.wait(timeout=10)
-    assert version_of(EdgeStore(tmp_path / "kb")) in (done, done + 1)
-    again = child(2)
-    assert again.communicate(timeout=60)[0] == "0\n1\n"
-    assert version_of(EdgeStore(tmp_path / "kb")) == 1
-    assert len(list((tmp_path / "kb" / "generations").iterdir())) == 1
-
-
-def test_readers_in_another_process_see_whole_generations_only(tmp_path, child):
-    writer = child(6)
-    assert writer.stdout.readline() == "0\n"
-    reader, seen = EdgeStore(tmp_path / "kb"), []
-    while writer.poll() is None:
-        seen.append(version_of(reader))
-        version_of(EdgeStore(tmp_path / "kb"))
-    assert seen == sorted(seen)
-    assert version_of(reader) == 5
+def test_a_reader_in_another_process_sees_whole_generations_during_every_switch(tmp_path, monkeypatch):
+    for name, value in {"DIRECT": 0, "FIRST_COMMIT": 0, "LAST_COMMIT": 0}.items():
+        monkeypatch.setattr(f"rag.indexing.{name}", value)
+    docs, store = tmp_path / "docs", EdgeStore(tmp_path / "kb")
+    docs.mkdir()
+    kills.write_version(docs, 0)
+    index([docs], store, kills.Hashes())
+    command = [sys.executable, "-c", READER, str(tmp_path / "kb")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as reader:
+        timer = threading.Timer(200, reader.kill)
+        timer.start()
+        assert reader.stdout.readline() == "reading\n"
+        version = 0
+        while reader.poll() is None:
+            version += 1
+            kills.write_version(docs, version)
+            index([docs], store, kills.Hashes())
+        timer.cancel()
+        assert (reader.stdout.read(), reader.stderr.read()) == ("done\n", "")
+    assert verify(EdgeStore(tmp_path / "kb")) == []
 
 
 def put(store, version):
@@ -131,11 +97,27 @@ def check(store, *versions):
     assert [store.text(source) for source in ("a.md", "b.md")] == [f"{text} of a.md", f"{text} of b.md"]
 
 
+STEPS = [
+    (generations, "begin"),
+    (generations, "begin_shard"),
+    (generations, "sync_tree"),
+    (generations, "write_manifest"),
+    (generations, "dump"),
+    (generations, "sync"),
+    (generations, "clean"),
+    (terms, "save"),
+    (texts, "put"),
+    (texts, "forget_others"),
+    (store_edge_writer, "create"),
+    (store_edge_writer, "seal"),
+    (store_edge_writer, "merge"),
+]
+
+
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize(
-    "step", ["begin", "copy_shard", "link_texts", "sync_tree", "write_manifest", "dump", "sync", "clean"]
-)
-def test_a_writer_that_fails_at_any_step_leaves_a_whole_generation(tmp_path, monkeypatch, step, error):
+@pytest.mark.parametrize(("module", "step"), STEPS)
+def test_a_writer_that_fails_at_any_step_leaves_a_whole_generation(tmp_path, monkeypatch, module, step, error):
+    monkeypatch.setattr("rag.store_edge_merge.MOST_SHARDS", 0)  # each commit merges
     store = EdgeStore(tmp_path / "kb")
     put(store, 1)
 
@@ -143,7 +125,7 @@ def test_a_writer_that_fails_at_any_step_leaves_a_whole_generation(tmp_path, mon
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(generations, step, fail)
+        patch.setattr(module, step, fail)
         with pytest.raises((StoreFailed, KeyboardInterrupt)):
             put(store, 2)
     check(store, 1, 2)
@@ -152,6 +134,7 @@ def test_a_writer_that_fails_at_any_step_leaves_a_whole_generation(tmp_path, mon
     check(store, 3)
     check(EdgeStore(tmp_path / "kb"), 3)
     assert len(list((tmp_path / "kb" / "generations").iterdir())) == 1
+    assert len(list((tmp_path / "kb" / "shards").iterdir())) == 1
 
 
 def test_an_interrupt_right_after_the_switch_keeps_the_new_generation(tmp_path, monkeypatch):
@@ -167,6 +150,50 @@ def test_an_interrupt_right_after_the_switch_keeps_the_new_generation(tmp_path, 
         with pytest.raises(KeyboardInterrupt):
             put(store, 2)
     check(EdgeStore(tmp_path / "kb"), 2)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 96 MiB, and a function that leaves only so many MiB of it free."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system can only be mounted by root")
+
+    def leave(mebibytes):
+        ballast = place / "ballast"
+        ballast.unlink(missing_ok=True)
+        status = os.statvfs(place)
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, status.f_bavail * status.f_frsize - (mebibytes << 20)))
+
+    yield place, leave
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_on_a_full_disk_the_old_generation_answers_and_the_next_run_works(small_disk, tmp_path):
+    place, leave = small_disk
+    docs, store = tmp_path / "docs", EdgeStore(place / "kb")
+    docs.mkdir()
+    kills.write_version(docs, 0)
+    index([docs], store, kills.Hashes())
+    outcomes = []
+    for version, free in enumerate((0, 1, 2, 4, 8, 16, 31, 33, 36, 40, 60), 1):
+        leave(free)
+        kills.write_version(docs, version)
+        try:
+            index([docs], store, kills.Hashes())
+            outcomes.append("written")
+        except StoreFailed as error:
+            assert "disk" in str(error)
+            outcomes.append("refused")
+        opened = EdgeStore(place / "kb")
+        assert verify(opened) == []
+        assert len(opened.manifest().documents) == kills.DOCUMENTS
+        assert opened.search_sparse(sparse_query("document version"), 5)
+    assert (outcomes[0], outcomes[-1]) == ("refused", "written")
+    assert outcomes.count("refused") >= 5
 
 
 def test_a_file_size_limit_is_a_typed_error_and_the_old_generation_answers(tmp_path):
