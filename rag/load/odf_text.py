@@ -99,7 +99,9 @@ def _list(element: Any, context: Context, style: str, level: int) -> Iterator[st
         marked = False
         for child in item:
             if local(child) == "list":
-                yield from ("  " * (1 + numbered * marked) + line for line in _list(child, context, style, level + 1))
+                yield from (
+                    "  " + " " * (numbered and marked) + line for line in _list(child, context, style, level + 1)
+                )
                 continue
             texts = list(blocks([child], context))
             number += bool(texts and not marked)

@@ -68,14 +68,25 @@ def recall(expected, found):
 
 
 @needs_data
-@pytest.mark.parametrize(("folder", "least"), [("html", 0.98), ("docx", 0.92), ("md", 0.99)])
-def test_words_of_real_documents_are_kept(folder, least):
+@pytest.mark.parametrize(
+    ("folder", "least", "files"),
+    [
+        ("html", 0.98, 10),
+        ("docx", 0.92, 10),
+        ("md", 0.99, 10),
+        ("pptx", 0.96, 5),
+        ("xlsx", 0.95, 8),
+        ("odf", 0.98, 4),
+        ("csv", 1.0, 9),
+    ],
+)
+def test_words_of_real_documents_are_kept(folder, least, files):
     recalls = []
     for path in sorted((DATA / folder / "sources").iterdir())[:: 2 if folder == "docx" else 1]:
         expected = DATA / folder / "groundtruth" / f"{path.name}.md"
         if expected.is_file():
             recalls.append(recall(expected.read_text(encoding="utf-8"), load(path).text))
-    assert len(recalls) >= 10
+    assert len(recalls) >= files
     assert sum(recalls) / len(recalls) >= least
 
 
