@@ -72,8 +72,8 @@ def test_jsonl_records_are_blocks_and_a_broken_line_is_named(read):
 
 
 def test_xml_elements_are_lines_and_mixed_text_is_whole(read):
-    text = """<?xml version="1.0" encoding="iso-8859-1"?><!-- no --><catalog xmlns="urn:x"><book id="bk1"><title>Caf\u00e9</title>
-        <about>Some <i>mixed</i> text.</about><empty/></book></catalog>"""
+    text = """<?xml version="1.0" encoding="iso-8859-1"?><!-- no --><catalog xmlns="urn:x"><book id="bk1">
+        <title>Caf\u00e9</title><about>Some <i>mixed</i> text.</about><empty/></book></catalog>"""
     document = read("c.xml", text.encode("latin-1"))
     assert document.text == "- catalog\n  - book (id=bk1)\n    - title: Café\n    - about: Some mixed text.\n"
     assert document.title == "Café"
@@ -117,7 +117,7 @@ def test_deep_nesting_and_broken_texts_are_errors_of_that_file(read, name, conte
 
 def test_long_keys_are_not_multiplied_without_end(read):
     with pytest.raises(DocumentLimit, match="characters"):
-        read("keys.json", '{"%s": [%s]}' % ("k" * 1_000_000, ",".join(["[[]]"] * 10_000)))
+        read("keys.json", f'{{"{"k" * 1_000_000}": [{"[[]]," * 10_000}1]}}')
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
