@@ -41,7 +41,7 @@ def xlsx(rows: int = 50_000, columns: int = 12) -> bytes:
     return zipped(
         {
             "_rels/.rels": RELS.format(relation("r", "officeDocument", "xl/workbook.xml")),
-            "xl/workbook.xml": f'<workbook xmlns:r="{OFFICE}"><sheet name="Ducks" r:id="s"/></workbook>',
+            "xl/workbook.xml": f'<workbook xmlns:r="{OFFICE}"><sheets><sheet name="Ducks" r:id="s"/></sheets></workbook>',
             "xl/_rels/workbook.xml.rels": RELS.format(
                 relation("s", "worksheet", "s.xml") + relation("t", "sharedStrings", "t.xml")
             ),
@@ -61,7 +61,7 @@ def pptx(slides: int = 1000) -> bytes:
     return zipped(
         {
             "_rels/.rels": RELS.format(relation("r", "officeDocument", "ppt/p.xml")),
-            "ppt/p.xml": f'<p xmlns:r="{OFFICE}">{"".join(f"<sldId r:id={name!r}/>" for name in names)}</p>',
+            "ppt/p.xml": f'<p xmlns:r="{OFFICE}"><sldIdLst>{"".join(f"<sldId r:id={name!r}/>" for name in names)}</sldIdLst></p>',
             "ppt/_rels/p.xml.rels": RELS.format("".join(relation(name, "slide", f"{name}.xml") for name in names)),
             **{f"ppt/{name}.xml": slide for name in names},
         }

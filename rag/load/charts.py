@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from rag.load.archive import Archive
 from rag.load.budget import Budget
+from rag.load.package import Package
 from rag.load.tables import pipe_table
 
 
-def chart_markdown(archive: Archive, part: str, budget: Budget) -> str:
+def chart_markdown(archive: Package, part: str, budget: Budget) -> str:
     """The title, and a table with a row for each category and a column for each series, from the values saved in it."""
     root = archive.xml(part)
-    title = next(root.iter("{*}title"), None)
+    title = root.find("{*}chart/{*}title")  # axes have titles of their own
     heading = "" if title is None else _written(title)
     series = list(root.iter("{*}ser"))
     categories: dict[int, str] = {}

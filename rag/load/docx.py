@@ -9,10 +9,10 @@ import io
 import zipfile
 from typing import Any
 
-from rag.load.archive import Archive
 from rag.load.formats import Parsed
 from rag.load.html import markdown_of
 from rag.load.ooxml import core_properties
+from rag.load.package import Package
 from rag.load.safe_xml import parse_xml, refuse_doctype
 
 BODY = "word/document.xml"
@@ -29,7 +29,7 @@ def parse(data: bytes) -> Parsed:
     import mammoth  # type: ignore[import-untyped]
     from bs4 import BeautifulSoup
 
-    archive = Archive(data)
+    archive = Package(data)
     html = mammoth.convert_to_html(io.BytesIO(_checked(archive)), convert_image=_no_picture).value
     soup = BeautifulSoup(html, "lxml")
     heading = soup.find(["h1", "h2"])
@@ -44,7 +44,7 @@ def _no_picture(image: Any) -> list[Any]:
     return [html.text(image.alt_text)] if image.alt_text else []
 
 
-def _checked(archive: Archive) -> bytes:
+def _checked(archive: Package) -> bytes:
     """The same archive with sane XML parts alone, and formulas as text."""
     output = io.BytesIO()
     with zipfile.ZipFile(output, "w") as rewritten:

@@ -9,22 +9,22 @@ from urllib.parse import unquote
 
 from rag.errors import DamagedDocument, EncryptedDocument
 from rag.load import html
-from rag.load.archive import Archive
 from rag.load.budget import Budget
 from rag.load.formats import Parsed
+from rag.load.package import Package
 from rag.load.properties import NAMES, line_of, properties
 from rag.load.safe_xml import attribute, local, parse_xml
 
 CONTAINER = "META-INF/container.xml"
 ENCRYPTION = "META-INF/encryption.xml"
-DUBLIN_CORE = {**NAMES, "date": "created", "subject": "keywords"}
-"""A book's date is the day that it came out, and its subjects are many."""
+OF_BOOKS = {**NAMES, "subject": "keywords"}
+"""A book has many subjects."""
 PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document")
 
 
 def parse(data: bytes) -> Parsed:
     """The book as Markdown. A chapter without a heading gets the one that the table of contents gives it."""
-    archive = Archive(data)
+    archive = Package(data)
     package = _package(archive)
     root = parse_xml(archive.read(package), bare_doctype=True)
     chapters = list(_spine(root, posixpath.dirname(package)))
@@ -41,14 +41,14 @@ def parse(data: bytes) -> Parsed:
     about = root.find("{*}metadata")
     pairs = [] if about is None else [(local(each), "".join(each.itertext())) for each in about.iter("{*}*")]
     title = next((line_of(text) for name, text in pairs if name == "title"), "")
-    return Parsed(("\n\n".join(texts) + "\n",), title, properties(pairs, DUBLIN_CORE))
+    return Parsed(("\n\n".join(texts) + "\n",), title, properties(pairs, OF_BOOKS))
 
 
 def _has_heading(text: str) -> bool:
     return any(line.startswith("#") for line in text.split("\n", 20)[:20])
 
 
-def _package(archive: Archive) -> str:
+def _package(archive: Package) -> str:
     """The name of the package document, as the container says."""
     for file in archive.xml(CONTAINER).iter("{*}rootfile"):
         if (name := attribute(file, "full-path")) in archive:
@@ -75,7 +75,7 @@ def _join(folder: str, reference: str) -> str:
     return posixpath.normpath(posixpath.join("/", folder, unquote(reference.partition("#")[0]))).lstrip("/")
 
 
-def _refuse_encrypted(archive: Archive, chapters: list[str]) -> None:
+def _refuse_encrypted(archive: Package, chapters: list[str]) -> None:
     """Fonts may be scrambled, which is no password; chapters that are encrypted need a key that we have not."""
     if ENCRYPTION not in archive:
         return
@@ -84,7 +84,7 @@ def _refuse_encrypted(archive: Archive, chapters: list[str]) -> None:
         raise EncryptedDocument("loading", "its chapters are encrypted (DRM)", "Get a copy without DRM")
 
 
-def _contents(archive: Archive, root: Any, folder: str) -> dict[str, str]:
+def _contents(archive: Package, root: Any, folder: str) -> dict[str, str]:
     """The names of chapters by part, from the table of contents of EPUB 3 or of EPUB 2."""
     names: dict[str, str] = {}
     for item in root.iter("{*}item"):

@@ -24,7 +24,9 @@ _LONG_FRACTION = re.compile(r"-?\d+\.\d{8,}(?:[eE][-+]?\d+)?")
 
 def style_kinds(styles: Any) -> list[str]:
     """For each cell style of `xl/styles.xml`: "date", "time", "datetime", "duration", "percent" or empty."""
-    formats = {each.get("numFmtId"): kind_of(each.get("formatCode", "")) for each in styles.iter("{*}numFmt")}
+    formats = {
+        each.get("numFmtId"): kind_of(each.get("formatCode", "")) for each in styles.iterfind("{*}numFmts/{*}numFmt")
+    }
     used = styles.find("{*}cellXfs")
     kinds = []
     for style in () if used is None else used.iterfind("{*}xf"):

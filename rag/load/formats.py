@@ -37,7 +37,7 @@ class Parsed:
     Attributes:
         pages: its text, one page for unpaged formats.
         title: its own title, empty where it has none.
-        metadata: what it says of itself beside, such as author and created; see `rag.load.properties`.
+        metadata: what it says of itself beside, such as author and created.
     """
 
     pages: tuple[str, ...]

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag.errors import DamagedDocument, EncryptedDocument
-from rag.load.archive import Archive
-from rag.load.properties import line_of, properties
+from rag.load.package import Package
+from rag.load.properties import NAMES, line_of, properties
 from rag.load.safe_xml import attribute, local
 from rag.types import Metadata
 
 MANIFEST = "META-INF/manifest.xml"
+OF_OFFICE = {**NAMES, "date": "modified"}
+"""OpenDocument's plain date is the day of the last change."""
 HEADINGS = {"title": 1, "subtitle": 2, **{f"heading_20_{level}": level for level in range(1, 7)}}
 """Styles of LibreOffice and of Word's export that make a paragraph a heading, with its level."""
 
@@ -39,9 +41,9 @@ class Styles:
         return 0
 
 
-def open_odf(data: bytes) -> Archive:
+def open_odf(data: bytes) -> Package:
     """The package; raises EncryptedDocument when its parts are, DamagedDocument when it is none."""
-    archive = Archive(data)
+    archive = Package(data)
     encrypted = "encrypted-package" in archive
     if MANIFEST in archive and not encrypted:
         encrypted = next(archive.xml(MANIFEST).iter("{*}encryption-data"), None) is not None
@@ -58,7 +60,7 @@ def body_of(content: Any, kind: str) -> Any:
     return found
 
 
-def styles_of(archive: Archive, content: Any) -> Styles:
+def styles_of(archive: Package, content: Any) -> Styles:
     """The styles of the document and of its own parts."""
     parents: dict[str, str] = {}
     numbered, hidden = set(), set()
@@ -76,7 +78,7 @@ def styles_of(archive: Archive, content: Any) -> Styles:
     return Styles(parents, frozenset(numbered), frozenset(hidden))
 
 
-def odf_properties(archive: Archive) -> tuple[str, Metadata]:
+def odf_properties(archive: Package) -> tuple[str, Metadata]:
     """The title, empty where there is none, and the other properties; a broken part has none."""
     try:
         holder = archive.xml("meta.xml").find("{*}meta") if "meta.xml" in archive else None
@@ -86,10 +88,14 @@ def odf_properties(archive: Archive) -> tuple[str, Metadata]:
         return "", {}
     pairs = [(local(each), each.text or "") for each in holder]
     pairs.sort(key=lambda pair: pair[0] == "creator")  # that is who saved it last; the first author counts
-    return next((line_of(text) for name, text in pairs if name == "title"), ""), properties(pairs)
+    return next((line_of(text) for name, text in pairs if name == "title"), ""), properties(pairs, OF_OFFICE)
 
 
 def count_of(element: Any, name: str) -> int:
     """A number of columns, rows, blanks or levels; 1 where it is missing or absurd."""
-    value = attribute(element, name, "1")
+    return count(attribute(element, name, "1"))
+
+
+def count(value: str) -> int:
+    """The number that an attribute holds; 1 when it is absurd."""
     return max(int(value), 1) if value.isdecimal() and len(value) < 9 else 1

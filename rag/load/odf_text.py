@@ -141,6 +141,8 @@ def plain(element: Any) -> str:
     """All words of an element in one line, without comments."""
     if element is None:
         return ""
+    if len(element) == 1 and not len(element[0]):  # as most cells of a sheet are
+        return " ".join((element[0].text or "").split()) if local(element[0]) in ("p", "h") else ""
     inner = (each for each in element.iter("{*}p", "{*}h") if not _in_comment(each, element))
     return " ".join(" ".join(line_text(each) for each in inner).split())
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from rag.load.budget import MOST_CELLS, Budget
 from rag.load.formats import Parsed
-from rag.load.odf import body_of, count_of, odf_properties, open_odf, styles_of
+from rag.load.odf import body_of, count, count_of, odf_properties, open_odf, styles_of
 from rag.load.odf_text import Context, plain, rows_of, shape_blocks
 from rag.load.ooxml import comment_line
-from rag.load.safe_xml import attribute, local
+from rag.load.safe_xml import attribute, attributes, local
 from rag.load.sheets import Grid, column_name, grid_markdown, merge
 
 REPEATED = 1000
@@ -44,16 +44,17 @@ def _grid(sheet: Any, cells: Budget) -> tuple[Grid, list[str]]:
         line: dict[int, str] = {}
         column = 1
         for cell in row:
-            if text := _text(cell):
-                across, down = count_of(cell, "number-columns-spanned"), count_of(cell, "number-rows-spanned")
+            about = attributes(cell)
+            wide = count(about.get("number-columns-repeated", "1"))
+            if text := _text(cell, about):
+                across, down = (count(about.get(f"number-{way}-spanned", "1")) for way in ("columns", "rows"))
                 if across > 1 or down > 1:
                     merged.append(((at_row, column), (at_row + down - 1, column + across - 1)))
-                times = min(count_of(cell, "number-columns-repeated"), REPEATED)
-                cells.spend(times)
-                line.update((column + i, text) for i in range(times))
+                cells.spend(min(wide, REPEATED))
+                line.update((column + i, text) for i in range(min(wide, REPEATED)))
             if (note := cell.find("{*}annotation")) is not None:
                 comments.append(_comment(note, f"{column_name(column)}{at_row}"))
-            column += count_of(cell, "number-columns-repeated")
+            column += wide
         times = count_of(row, "number-rows-repeated")
         for below in range(min(times, REPEATED) if line else 0):
             cells.spend(len(line) if below else 0)
@@ -64,16 +65,16 @@ def _grid(sheet: Any, cells: Budget) -> tuple[Grid, list[str]]:
     return grid, comments
 
 
-def _text(cell: Any) -> str:
+def _text(cell: Any, about: dict[str, str]) -> str:
     """What a cell shows, but dates and truth values as they are saved: shown dates leave out the year, or the order."""
     if local(cell) != "table-cell":
         return ""
-    kind = attribute(cell, "value-type")
-    if kind == "date" and (date := attribute(cell, "date-value")):
+    kind = about.get("value-type")
+    if kind == "date" and (date := about.get("date-value")):
         return date.replace("T", " ").removesuffix(" 00:00:00")
-    if kind == "boolean" and (value := attribute(cell, "boolean-value")):
+    if kind == "boolean" and (value := about.get("boolean-value")):
         return value.upper()
-    return plain(cell) or attribute(cell, "value")
+    return plain(cell) or about.get("value", "")
 
 
 def _comment(note: Any, place: str) -> str:

@@ -9,7 +9,7 @@ import posixpath
 from dataclasses import dataclass
 
 from rag.errors import DamagedDocument
-from rag.load.archive import Archive
+from rag.load.package import Package
 from rag.load.properties import line_of, properties
 from rag.load.safe_xml import local
 from rag.types import Metadata
@@ -33,7 +33,7 @@ class Relation:
     external: bool
 
 
-def relations(archive: Archive, part: str) -> dict[str, Relation]:
+def relations(archive: Package, part: str) -> dict[str, Relation]:
     """The relations of a part by their ids; of the whole package for an empty name."""
     folder, name = posixpath.split(part)
     listed = posixpath.join(folder, "_rels", f"{name}.rels")
@@ -48,13 +48,13 @@ def relations(archive: Archive, part: str) -> dict[str, Relation]:
     return found
 
 
-def related(archive: Archive, part: str, kind: str) -> list[str]:
+def related(archive: Package, part: str, kind: str) -> list[str]:
     """The parts of this archive that a part refers to as `kind`."""
     each = relations(archive, part).values()
     return [one.target for one in each if one.kind == kind and not one.external and one.target in archive]
 
 
-def main_part(archive: Archive, usual: str) -> str:
+def main_part(archive: Package, usual: str) -> str:
     """The part where the document begins, as the package says, else where it usually lies."""
     return next(iter(related(archive, "", "officeDocument")), usual)
 
@@ -66,7 +66,7 @@ def comment_line(text: str, author: str, date: str, on: str = "") -> str:
     return f"{said}: {text}" if text else ""
 
 
-def core_properties(archive: Archive) -> tuple[str, Metadata]:
+def core_properties(archive: Package) -> tuple[str, Metadata]:
     """The title, empty when a program made it up, and the other properties; a broken part has none."""
     if CORE not in archive:
         return "", {}

@@ -1,19 +1,18 @@
 """PPTX by slide, with lxml over its parts: titles, text, tables, charts, diagrams, notes and comments.
 
-Nothing runs and nothing linked is opened: only parts of the archive are read. Mean word recall over the 5 public decks
-with expected Markdown: 1.00 (`benchmarks/documents.py`).
+Nothing runs and nothing linked is opened: only parts of the archive are read.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from rag.load.archive import Archive
 from rag.load.budget import Budget
 from rag.load.charts import chart_markdown
 from rag.load.drawing import alternative, paragraphs, plain, shapes_of, table_rows
 from rag.load.formats import Parsed
 from rag.load.ooxml import Relation, comment_line, core_properties, main_part, related, relations
+from rag.load.package import Package
 from rag.load.safe_xml import attribute, local
 from rag.load.tables import pipe_table
 
@@ -24,13 +23,13 @@ LEFT_OUT = ("dt", "ftr", "sldNum", "hdr", "sldImg")
 
 def parse(data: bytes) -> Parsed:
     """One page a slide, in the order of the deck, hidden ones included, so that numbers are the deck's own."""
-    archive, budget = Archive(data), Budget()
+    archive, budget = Package(data), Budget()
     presentation = main_part(archive, "ppt/presentation.xml")
     parts = relations(archive, presentation)
     authors = _authors(archive, presentation)
     pages: list[str] = []
     titles: list[str] = []
-    for listed in archive.xml(presentation).iter("{*}sldId"):
+    for listed in archive.xml(presentation).iterfind("{*}sldIdLst/{*}sldId"):  # sections list them once more
         relation = parts.get(_relation_id(listed))
         if relation is not None and not relation.external and relation.target in archive:
             title, page = _slide(archive, relation.target, len(pages) + 1, authors, budget)
@@ -48,7 +47,7 @@ def _relation_id(element: Any) -> str:
     return next((str(value) for key, value in element.attrib.items() if key.endswith("}id")), "")
 
 
-def _slide(archive: Archive, part: str, number: int, authors: dict[str, str], budget: Budget) -> tuple[str, str]:
+def _slide(archive: Package, part: str, number: int, authors: dict[str, str], budget: Budget) -> tuple[str, str]:
     """A slide's title, and its text under a heading; a slide with nothing on it has no text."""
     root = archive.xml(part)
     links = relations(archive, part)
@@ -77,7 +76,7 @@ def _placeholder(shape: Any) -> str:
     return "" if holder is None else str(holder.get("type", "body"))
 
 
-def _shape(archive: Archive, shape: Any, kind: str, links: dict[str, Relation], budget: Budget) -> str:
+def _shape(archive: Package, shape: Any, kind: str, links: dict[str, Relation], budget: Budget) -> str:
     name = local(shape)
     if name == "sp":
         return paragraphs(shape.find("{*}txBody"), links, listed=kind in ("body", "obj"))
@@ -98,21 +97,21 @@ def _shape(archive: Archive, shape: Any, kind: str, links: dict[str, Relation], 
     return ""
 
 
-def _notes(archive: Archive, part: str) -> str:
+def _notes(archive: Package, part: str) -> str:
     """What the speaker wrote; the slide's picture, date and number stand on that page as well."""
     shapes = (shape for shape in shapes_of(archive.xml(part)) if _placeholder(shape) in ("body", ""))
     texts = (paragraphs(shape.find("{*}txBody"), {}, listed=False) for shape in shapes if local(shape) == "sp")
     return "\n\n".join(text for text in texts if text)
 
 
-def _authors(archive: Archive, presentation: str) -> dict[str, str]:
+def _authors(archive: Package, presentation: str) -> dict[str, str]:
     """Who commented, by id."""
     lists = related(archive, presentation, "commentAuthors") + related(archive, presentation, "authors")
     each = (author for part in lists for author in archive.xml(part))
     return {author.get("id", ""): " ".join(author.get("name", "").split()) for author in each}
 
 
-def _comments(archive: Archive, part: str, authors: dict[str, str]) -> list[str]:
+def _comments(archive: Package, part: str, authors: dict[str, str]) -> list[str]:
     """Comments and their answers, of both kinds that PowerPoint writes."""
     found: list[str] = []
     for comment in archive.xml(part).iter("{*}cm", "{*}reply"):

@@ -196,12 +196,10 @@ def _parsed(reply: dict[str, Any], step: str, source: str) -> Parsed:
         raise kind(step, cause, remedy or ("Split it" if kind is DocumentLimit else "Export it again"), source)
     pages, title, metadata = reply.get("pages"), reply.get("title"), reply.get("metadata")
     nonsense = DamagedDocument(step, "its parser answered nonsense", "Export it again", source)
-    if not isinstance(pages, list) or not isinstance(title, str) or not isinstance(metadata, dict):
-        raise nonsense
-    if not all(isinstance(page, str) for page in pages):
+    if not isinstance(pages, list) or not isinstance(title, str) or not all(isinstance(page, str) for page in pages):
         raise nonsense
     try:
-        return Parsed(tuple(pages), title, check_metadata(metadata))
+        return Parsed(tuple(pages), title, check_metadata(metadata if isinstance(metadata, dict) else {"": ""}))
     except UsageError as error:
         raise nonsense from error
 

@@ -16,6 +16,8 @@ NAMES = {
     "subject": "subject",
     "keyword": "keywords",
     "keywords": "keywords",
+    "tags": "keywords",
+    "lang": "language",
     "category": "category",
     "description": "description",
     "language": "language",
@@ -23,9 +25,9 @@ NAMES = {
     "created": "created",
     "creation-date": "created",
     "modified": "modified",
-    "date": "modified",
+    "date": "created",
 }
-"""Names of Dublin Core, Office Open XML and OpenDocument, and the key that each becomes."""
+"""Names of Dublin Core, Office Open XML, OpenDocument, HTML and front matter, and the key that each becomes."""
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?(?!\d)", re.ASCII)
 _BETWEEN = re.compile(r"\s*[,;]\s*")
 
@@ -41,7 +43,7 @@ def properties(pairs: Iterable[tuple[str, str]], names: dict[str, str] = NAMES) 
     for name, text in pairs:
         key, value = names.get(name), line_of(text)
         if key == "keywords":
-            keywords += [word for word in _BETWEEN.split(value) if word]
+            keywords += [word.strip("\"'") for word in _BETWEEN.split(value) if word]
         elif key in ("created", "modified"):
             if date := _DATE.match(value):
                 found.setdefault(key, "-".join(part for part in date.groups() if part))

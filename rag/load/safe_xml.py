@@ -98,5 +98,10 @@ def attribute(element: Any, name: str, default: str = "") -> str:
     return str(value)
 
 
+def attributes(element: Any) -> dict[str, str]:
+    """All attributes by their local names: for elements of which several are asked."""
+    return {key.rpartition("}")[2]: value for key, value in element.attrib.items()}
+
+
 def _damaged(cause: str) -> DamagedDocument:
     return DamagedDocument("loading", f"its XML is broken: {' '.join(cause.split())[:200]}", "Save it again")

@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from rag.load.archive import Archive
 from rag.load.budget import MOST_CELLS, Budget
 from rag.load.charts import chart_markdown
 from rag.load.drawing import plain
 from rag.load.excel_values import number_text, style_kinds
 from rag.load.formats import Parsed
 from rag.load.ooxml import comment_line, core_properties, main_part, related, relations
+from rag.load.package import Package
 from rag.load.safe_xml import attribute, iterate_xml, local
 from rag.load.sheets import Grid, grid_markdown, merge
 
@@ -38,7 +38,7 @@ class Book:
 
 def parse(data: bytes) -> Parsed:
     """Each visible sheet under a heading with its name, in the order of the workbook."""
-    archive = Archive(data)
+    archive = Package(data)
     workbook = main_part(archive, "xl/workbook.xml")
     root, parts = archive.xml(workbook), relations(archive, workbook)
     about = next(root.iter("{*}workbookPr"), None)
@@ -51,7 +51,7 @@ def parse(data: bytes) -> Parsed:
         text=Budget(),
     )
     sections = []
-    for sheet in root.iter("{*}sheet"):
+    for sheet in root.iterfind("{*}sheets/{*}sheet"):
         relation = parts.get(attribute(sheet, "id"))
         hidden = sheet.get("state", "visible") != "visible"
         if hidden or relation is None or relation.external or relation.target not in archive:
@@ -63,7 +63,7 @@ def parse(data: bytes) -> Parsed:
     return Parsed(("\n".join(sections),), title, metadata)
 
 
-def _sheet(archive: Archive, part: str, kind: str, book: Book) -> str:
+def _sheet(archive: Package, part: str, kind: str, book: Book) -> str:
     blocks = []
     if kind == "worksheet":
         blocks.append(grid_markdown(_grid(archive.read(part), book), book.text))
@@ -160,18 +160,18 @@ def _unescaped(text: str) -> str:
     return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), text) if "_x" in text else text
 
 
-def _shared_strings(archive: Archive, workbook: str) -> tuple[str, ...]:
+def _shared_strings(archive: Package, workbook: str) -> tuple[str, ...]:
     parts = related(archive, workbook, "sharedStrings")
     return tuple(_string(each) for part in parts for each in iterate_xml(archive.read(part), "si"))
 
 
-def _persons(archive: Archive, workbook: str) -> dict[str, str]:
+def _persons(archive: Package, workbook: str) -> dict[str, str]:
     """Who commented, by id."""
     parts = related(archive, workbook, "person")
     return {person.get("id", ""): person.get("displayName", "") for part in parts for person in archive.xml(part)}
 
 
-def _comments(archive: Archive, sheet: str, persons: dict[str, str]) -> list[str]:
+def _comments(archive: Package, sheet: str, persons: dict[str, str]) -> list[str]:
     """Comments by cell; those with answers are kept apart from the rest, which then hold a poorer copy of them."""
     found, threaded = [], set()
     for part in related(archive, sheet, "threadedComment"):

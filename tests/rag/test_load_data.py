@@ -170,6 +170,19 @@ def test_properties_are_always_metadata_that_filters_take(pairs):
     assert check_metadata(properties(pairs)) == properties(pairs)
 
 
+def test_front_matter_and_meta_elements_are_metadata(read):
+    front = "title: Notes\nauthor: 'Ann Lee'\ntags: [ducks, \"lakes\"]\ndate: 2026-05-31\nnested:\n  date: 1\n"
+    assert read("note.md", f"---\n{front}---\n\nText\n").metadata == {
+        "author": "Ann Lee",
+        "created": "2026-05-31",
+        "created_year": 2026,
+        "keywords": ("ducks", "lakes"),
+    }
+    page = '<meta name="Author" content="Ann"><meta name="viewport" content="x"><meta charset="utf-8"><p>Text'
+    assert read("page.html", page).metadata == {"author": "Ann"}
+    assert read("plain.txt", "author: Ann").metadata == {}
+
+
 @pytest.mark.parametrize(
     "metadata",
     [

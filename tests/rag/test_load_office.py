@@ -47,7 +47,8 @@ def make_pptx(*slides, extra=()):
     order = {f"s{i}": f"slide slides/slide{9 - i}.xml" for i in range(len(slides))}
     parts = {
         "_rels/.rels": rels(r1="officeDocument ppt/presentation.xml"),
-        "ppt/presentation.xml": f'<p:presentation xmlns:p="{P}" xmlns:r="{R}">{ids}</p:presentation>',
+        "ppt/presentation.xml": f'<p:presentation xmlns:p="{P}" xmlns:r="{R}"><p:sldIdLst>{ids}</p:sldIdLst>'
+        '<p:extLst><p:section><p:sldIdLst><p:sldId id="256"/></p:sldIdLst></p:section></p:extLst></p:presentation>',
         "ppt/_rels/presentation.xml.rels": rels(**order, a="commentAuthors authors.xml"),
         "ppt/authors.xml": f'<p:l xmlns:p="{P}"><p:cmAuthor id="0" name="Ann Lee"/></p:l>',
     }
@@ -168,7 +169,7 @@ def test_notes_comments_tables_charts_and_picture_texts_of_a_slide(read):
             m="comments ../m.xml",
             x="chart !http://example.org/",
         ),
-        "ppt/charts/c.xml": f'<c:chart xmlns:c="{C}" xmlns:a="{A}">{chart}</c:chart>',
+        "ppt/charts/c.xml": f'<c:chartSpace xmlns:c="{C}" xmlns:a="{A}"><c:chart>{chart}</c:chart></c:chartSpace>',
         "ppt/notes/n.xml": f'<p:notes xmlns:p="{P}" xmlns:a="{A}"><p:spTree>{notes}</p:spTree></p:notes>',
         "ppt/m.xml": f'<p:l xmlns:p="{P}">{comment}</p:l>',
     }
@@ -229,7 +230,8 @@ def test_cells_show_their_saved_values_and_nothing_is_computed(read):
         <c t="e"><v>#DIV/0!</v></c><c s="1"><v>45292</v></c><c s="2"><v>45292.5</v></c><c s="3"><v>0.125</v></c>
         <c><v>0.30000000000000004</v></c><c t="inlineStr"><is><t>in</t></is></c><c t="s"><v>99</v></c>"""
     strings = "<si><r><t>rich </t></r><r><t>text_x000A_here</t></r><rPh><t>no</t></rPh></si>"
-    styles = """<numFmts><numFmt numFmtId="164" formatCode="dd/mm/yyyy\\ hh:mm"/></numFmts><cellXfs><xf numFmtId="0"/>
+    styles = """<numFmts><numFmt numFmtId="164" formatCode="dd/mm/yyyy\\ hh:mm"/></numFmts>
+        <dxfs><dxf><numFmt numFmtId="164" formatCode="0"/></dxf></dxfs><cellXfs><xf numFmtId="0"/>
         <xf numFmtId="14"/><xf numFmtId="164"/><xf numFmtId="10"/></cellXfs>"""
     body = f"<sheetData><row>{cells}</row><row><c/><c t='str'><v>x</v></c></row></sheetData>"
     line = read("v.xlsm", make_xlsx({"S": body}, strings, styles)).text.splitlines()[2]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rag.errors import DamagedDocument, DocumentError, DocumentLimit
 from rag.load import docx, epub, load, odp, ods, odt, pptx, xlsx
-from rag.load.formats import BY_NAME
+from rag.load.formats import BY_SUFFIX
 
 X = "http://schemas.openxmlformats.org"
 R = f"{X}/officeDocument/2006/relationships"
@@ -53,12 +53,12 @@ PARTS = {
         'ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>',
     },
     "pptx": {
-        **package("ppt/presentation.xml", presentation=f'<p xmlns:r="{R}"><sldId id="256" r:id="s"/></p>',
+        **package("ppt/presentation.xml", presentation=f'<p xmlns:r="{R}"><sldIdLst><sldId id="256" r:id="s"/></sldIdLst></p>',
             s=f'<p:sld xmlns:p="urn:p" xmlns:a="urn:a"><p:spTree>{SHAPE}</p:spTree></p:sld>'),
         "ppt/_rels/presentation.xml.rels": RELS.format(relation("s", "slide", "s.xml")),
     },
     "xlsx": {
-        **package("xl/workbook.xml", workbook=f'<workbook xmlns:r="{R}"><sheet name="S" r:id="s"/></workbook>',
+        **package("xl/workbook.xml", workbook=f'<workbook xmlns:r="{R}"><sheets><sheet name="S" r:id="s"/></sheets></workbook>',
             s=f'<worksheet><sheetData>{CELLS}</sheetData><mergeCell ref="A1:A3"/></worksheet>',
             strings="<sst><si><t>x</t></si></sst>", styles='<s><cellXfs><xf numFmtId="14"/></cellXfs></s>'),
         "xl/_rels/workbook.xml.rels": RELS.format(
@@ -107,7 +107,7 @@ def read(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_files_below_are_sound_before_they_are_changed(read, kind):
-    assert read(f"a.{kind}", zipped(PARTS[kind])).media_type == BY_NAME[kind].media_type
+    assert read(f"a.{kind}", zipped(PARTS[kind])).media_type == BY_SUFFIX[f".{kind}"].media_type
 
 
 LAUGHS = '<!ENTITY a "ha">' + "".join(
@@ -139,7 +139,7 @@ def test_many_parts_that_are_small_alone_are_too_much_together(read):
     many = "".join(relation(f"s{i}", "slide", f"s{i}.xml") for i in range(15))
     order = "".join(f'<sldId r:id="s{i}"/>' for i in range(15))
     parts["ppt/_rels/presentation.xml.rels"] = RELS.format(many)
-    parts["ppt/presentation.xml"] = f'<p xmlns:r="{R}">{order}</p>'
+    parts["ppt/presentation.xml"] = f'<p xmlns:r="{R}"><sldIdLst>{order}</sldIdLst></p>'
     with pytest.raises(DocumentLimit, match="unpack"):
         read("many.pptx", zipped(parts))
     with pytest.raises(DocumentLimit, match="parts"):
@@ -207,7 +207,7 @@ def test_links_are_never_opened(read):
         url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
         outside = 'TargetMode="External"'
         slides = RELS.format(relation("s", "slide", "s.xml") + relation("t", "slide", url, outside))
-        order = f'<p xmlns:r="{R}"><sldId r:id="s"/><sldId r:id="t"/></p>'
+        order = f'<p xmlns:r="{R}"><sldIdLst><sldId r:id="s"/><sldId r:id="t"/></sldIdLst></p>'
         parts = {"ppt/_rels/presentation.xml.rels": slides, "ppt/presentation.xml": order}
         assert "Hi" in read("a.pptx", zipped(PARTS["pptx"] | parts)).text
         assert "=WEBSERVICE" in read("a.xlsx", workbook(f'<row><c><f>WEBSERVICE("{url}")</f></c></row>')).text

@@ -185,7 +185,7 @@ def prepare(kb: str, docs: Path | None, decoder: Decoder | None) -> KnowledgeBas
     report = read_documents(base, [docs])
     if not (report.added or report.updated or report.unchanged or report.duplicates):
         cause = f"no document there could be read ({describe(report)})"
-        raise UsageError(f"reading {docs}", cause, "Give a folder with text, Markdown, HTML, PDF or DOCX files")
+        raise UsageError(f"reading {docs}", cause, "Give a folder with text, Markdown, HTML, PDF or office files")
     if report.added or report.updated or report.removed:
         remark(f"Read {docs}: {describe(report)}")
     return base

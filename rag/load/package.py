@@ -21,7 +21,7 @@ USUAL = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Others are never written by office programs, and an LZMA part names the size of its own dictionary."""
 
 
-class Archive:
+class Package:
     """The parts of one archive by name; names are compared without case, as Office Open XML does.
 
     Raises (here and in `read`):
