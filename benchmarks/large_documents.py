@@ -36,12 +36,13 @@ def relation(id_: str, kind: str, target: str) -> str:
 
 def xlsx(rows: int = 50_000, columns: int = 12) -> bytes:
     """A sheet of numbers and shared strings: 600,000 cells."""
+    sheet = '<sheet name="Ducks" r:id="s"/>'
     cells = '<c><v>{0}.5</v></c><c t="s"><v>0</v></c>' * (columns // 2)
     body = "".join(f"<row>{cells.format(number)}</row>" for number in range(rows))
     return zipped(
         {
             "_rels/.rels": RELS.format(relation("r", "officeDocument", "xl/workbook.xml")),
-            "xl/workbook.xml": f'<workbook xmlns:r="{OFFICE}"><sheets><sheet name="Ducks" r:id="s"/></sheets></workbook>',
+            "xl/workbook.xml": f'<workbook xmlns:r="{OFFICE}"><sheets>{sheet}</sheets></workbook>',
             "xl/_rels/workbook.xml.rels": RELS.format(
                 relation("s", "worksheet", "s.xml") + relation("t", "sharedStrings", "t.xml")
             ),
@@ -58,10 +59,11 @@ def pptx(slides: int = 1000) -> bytes:
         f'<p:sld xmlns:p="urn:p" xmlns:a="urn:a"><p:spTree><p:sp><p:txBody>{lines}</p:txBody></p:sp></p:spTree></p:sld>'
     )
     names = [f"s{number}" for number in range(slides)]
+    order = "".join(f"<sldId r:id={name!r}/>" for name in names)
     return zipped(
         {
             "_rels/.rels": RELS.format(relation("r", "officeDocument", "ppt/p.xml")),
-            "ppt/p.xml": f'<p xmlns:r="{OFFICE}"><sldIdLst>{"".join(f"<sldId r:id={name!r}/>" for name in names)}</sldIdLst></p>',
+            "ppt/p.xml": f'<p xmlns:r="{OFFICE}"><sldIdLst>{order}</sldIdLst></p>',
             "ppt/_rels/p.xml.rels": RELS.format("".join(relation(name, "slide", f"{name}.xml") for name in names)),
             **{f"ppt/{name}.xml": slide for name in names},
         }

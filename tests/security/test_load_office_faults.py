@@ -14,6 +14,7 @@ from rag.load.formats import BY_SUFFIX
 
 X = "http://schemas.openxmlformats.org"
 R = f"{X}/officeDocument/2006/relationships"
+LISTED = f'<main xmlns:r="{R}"><{{0}}>{{1}}</{{0}}></main>'
 RELS = f'<Relationships xmlns="{X}/package/2006/relationships">{{}}</Relationships>'
 ODF = "urn:oasis:names:tc:opendocument:xmlns"
 PREFIXES = {each: f"{ODF}:{each}:1.0" for each in ("office", "text", "table", "presentation")} | {
@@ -53,12 +54,12 @@ PARTS = {
         'ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>',
     },
     "pptx": {
-        **package("ppt/presentation.xml", presentation=f'<p xmlns:r="{R}"><sldIdLst><sldId id="256" r:id="s"/></sldIdLst></p>',
+        **package("ppt/presentation.xml", presentation=LISTED.format("sldIdLst", '<sldId id="256" r:id="s"/>'),
             s=f'<p:sld xmlns:p="urn:p" xmlns:a="urn:a"><p:spTree>{SHAPE}</p:spTree></p:sld>'),
         "ppt/_rels/presentation.xml.rels": RELS.format(relation("s", "slide", "s.xml")),
     },
     "xlsx": {
-        **package("xl/workbook.xml", workbook=f'<workbook xmlns:r="{R}"><sheets><sheet name="S" r:id="s"/></sheets></workbook>',
+        **package("xl/workbook.xml", workbook=LISTED.format("sheets", '<sheet name="S" r:id="s"/>'),
             s=f'<worksheet><sheetData>{CELLS}</sheetData><mergeCell ref="A1:A3"/></worksheet>',
             strings="<sst><si><t>x</t></si></sst>", styles='<s><cellXfs><xf numFmtId="14"/></cellXfs></s>'),
         "xl/_rels/workbook.xml.rels": RELS.format(
@@ -139,7 +140,7 @@ def test_many_parts_that_are_small_alone_are_too_much_together(read):
     many = "".join(relation(f"s{i}", "slide", f"s{i}.xml") for i in range(15))
     order = "".join(f'<sldId r:id="s{i}"/>' for i in range(15))
     parts["ppt/_rels/presentation.xml.rels"] = RELS.format(many)
-    parts["ppt/presentation.xml"] = f'<p xmlns:r="{R}"><sldIdLst>{order}</sldIdLst></p>'
+    parts["ppt/presentation.xml"] = LISTED.format("sldIdLst", order)
     with pytest.raises(DocumentLimit, match="unpack"):
         read("many.pptx", zipped(parts))
     with pytest.raises(DocumentLimit, match="parts"):
@@ -207,7 +208,7 @@ def test_links_are_never_opened(read):
         url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
         outside = 'TargetMode="External"'
         slides = RELS.format(relation("s", "slide", "s.xml") + relation("t", "slide", url, outside))
-        order = f'<p xmlns:r="{R}"><sldIdLst><sldId r:id="s"/><sldId r:id="t"/></sldIdLst></p>'
+        order = LISTED.format("sldIdLst", '<sldId r:id="s"/><sldId r:id="t"/>')
         parts = {"ppt/_rels/presentation.xml.rels": slides, "ppt/presentation.xml": order}
         assert "Hi" in read("a.pptx", zipped(PARTS["pptx"] | parts)).text
         assert "=WEBSERVICE" in read("a.xlsx", workbook(f'<row><c><f>WEBSERVICE("{url}")</f></c></row>')).text
