@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from rag.load.omml import latex
 from rag.load.ooxml import Relation
 from rag.load.safe_xml import attribute, local
 from rag.load.tables import Cell, spread
@@ -79,11 +80,12 @@ def _text(paragraph: Any, links: dict[str, Relation]) -> str:
         if name == "br":
             pieces.append("\n")
         elif name not in ("pPr", "endParaRPr"):
-            pieces.append(_linked(each, "".join(node.text or "" for node in each.iter("{*}t")), links))
+            pieces += [f"${latex(formula)}$" for formula in each.iter("{*}oMath")] or [_linked(each, links)]
     return "".join(pieces).replace("\v", "\n")
 
 
-def _linked(run: Any, text: str, links: dict[str, Relation]) -> str:
+def _linked(run: Any, links: dict[str, Relation]) -> str:
+    text = "".join(node.text or "" for node in run.iter("{*}t"))
     click = run.find("{*}rPr/{*}hlinkClick") if links and text.strip() else None
     relation = None if click is None else links.get(attribute(click, "id"))
     if relation is None or not relation.external or not relation.target.startswith(("http://", "https://", "mailto:")):
