@@ -33,6 +33,8 @@ def parse(data: bytes) -> Parsed:
     archive = Package(data)
     html = mammoth.convert_to_html(io.BytesIO(_checked(archive)), convert_image=_no_picture).value
     soup = BeautifulSoup(html, "lxml")
+    for box in soup.find_all("input"):  # a box to tick is all that mammoth makes one of
+        box.replace_with("[x] " if box.has_attr("checked") else "[ ] ")
     heading = soup.find(["h1", "h2"])
     named, metadata = core_properties(archive)
     return Parsed((markdown_of(soup),), heading.get_text(" ", strip=True) if heading else named, metadata)

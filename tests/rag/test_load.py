@@ -72,7 +72,7 @@ def recall(expected, found):
     ("folder", "least", "files"),
     [
         ("html", 0.98, 10),
-        ("docx", 0.92, 10),
+        ("docx", 0.97, 10),
         ("md", 0.99, 10),
         ("pptx", 0.96, 5),
         ("xlsx", 0.95, 8),

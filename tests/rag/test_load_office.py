@@ -1,4 +1,4 @@
-"""PPTX, XLSX, ODT, ODS, ODP and EPUB: what is read from each. The files are made here, part by part."""
+"""DOCX, PPTX, XLSX, ODT, ODS, ODP and EPUB: what is read from each. The files are made here, part by part."""
 
 import io
 import zipfile
@@ -132,6 +132,27 @@ def read(tmp_path):
 def core(**fields):
     body = "".join(f'<d:{name} xmlns:d="urn:d">{text}</d:{name}>' for name, text in fields.items())
     return {"docProps/core.xml": f"<core>{body}</core>"}
+
+
+def test_docx_keeps_formulas_boxes_to_tick_and_properties(read):
+    word, math = f"{O}/wordprocessingml/2006/main", f"{O}/officeDocument/2006/math"
+    formula = (
+        "<m:oMath><m:sSup><m:e><m:r><m:t>x</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup></m:oMath>"
+    )
+    box = '<w:sdt><w:sdtPr><w14:checkbox><w14:checked w14:val="{}"/></w14:checkbox></w:sdtPr><w:sdtContent/></w:sdt>'
+    names = f'xmlns:w="{word}" xmlns:m="{math}" xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml"'
+    said = "<w:r><w:t>Done</w:t></w:r>"
+    body = f"<w:p>{formula}{formula}</w:p><w:p>{box.format(1)}{said}</w:p><w:p>{box.format(0)}{said}</w:p>"
+    main = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{O}/package/2006/content-types">'
+        f'<Override PartName="/word/document.xml" ContentType="{main}"/></Types>',
+        "_rels/.rels": rels(r="officeDocument word/document.xml"),
+        "word/document.xml": f"<w:document {names}><w:body>{body}</w:body></w:document>",
+    }
+    document = read("a.docx", zipped(parts | core(title="A paper", creator="Ann")))
+    assert document.text == "$x^{2}$ $x^{2}$\n\n[x] Done\n\n[ ] Done\n"
+    assert (document.title, document.metadata) == ("A paper", {"author": "Ann"})
 
 
 def test_slides_are_pages_in_the_order_of_the_deck_with_titles_lists_and_footers_left_out(read):
