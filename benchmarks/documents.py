@@ -2,8 +2,8 @@
 
 Recall is that of the words of the expected Markdown, with their counts; an error counts 0. Longest is the wall-clock
 time of one file, CPU s the most that one took of the parsing process, whose peak memory is shown as well; it is
-started afresh for each format, which counts for the first file. Exit code 1 when a format's mean recall is below 0.9, or a
-file takes more than 20 s or 1 GiB. `--large` makes one large file a format here and reads it instead.
+started afresh for each format, which counts for the first file. Exit code 1 when a format's mean recall is below 0.9,
+or a file takes more than 20 s or 1 GiB. `--large` makes one large file a format here and reads it instead.
 """
 
 from __future__ import annotations
