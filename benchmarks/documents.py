@@ -1,8 +1,9 @@
 """What is read from the public documents, per format: `python -m benchmarks.documents [--data FOLDER] [--large]`.
 
-Recall is that of the words of the expected Markdown, with their counts; an error counts 0. Peak memory is that of the
-parsing process, which is started afresh for each format. Exit code 1 when a format's mean recall is below 0.9, or a
-file takes more than 20 s or 1 GiB. `--large` makes one large file a format here and reads it instead.
+Recall is that of the words of the expected Markdown, with their counts; an error counts 0. Longest is the wall-clock
+time of one file, CPU s the most that one took of the parsing process, whose peak memory is shown as well; it is
+started afresh for each format, which counts for the first file. Exit code 1 when a format's mean recall is below 0.9,
+or a file takes more than 20 s or 1 GiB. `--large` makes one large file a format here and reads it instead.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Figures:
     failures: dict[str, str] = field(default_factory=dict)
     files: int = 0
     seconds: float = 0.0
+    cpu: float = 0.0
     mib: float = 0.0
 
 
@@ -74,19 +76,29 @@ def peak_mib() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
+def cpu_seconds() -> float:
+    """The CPU time, user and system, that the running parsing process has taken."""
+    child = PARSING._child
+    if child is None:
+        return 0.0
+    fields = Path(f"/proc/{child.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(files: Iterable[tuple[Path, str | None]]) -> Figures:
     """Read files one after another in a fresh parsing process; a failure counts as recall 0."""
     PARSING.close()
     figures = Figures()
     for path, expected in files:
         figures.files += 1
-        begun = time.monotonic()
+        begun, cpu = time.monotonic(), cpu_seconds()
         try:
             text = load(path).text
         except DocumentError as error:
             text = ""
             figures.failures[path.name] = f"{type(error).__name__}: {error.cause}"
         figures.seconds = max(figures.seconds, time.monotonic() - begun)
+        figures.cpu = max(figures.cpu, cpu_seconds() - cpu)
         figures.mib = max(figures.mib, peak_mib())
         if expected is not None:
             figures.recalls[path.name] = recall(expected, text)
@@ -99,7 +111,9 @@ def show(format_: str, figures: Figures) -> bool:
     mean = sum(recalls) / len(recalls) if recalls else None
     least = f"{min(recalls):.3f}" if recalls else "-"
     shown = "-" if mean is None else f"{mean:.3f}"
-    print(f"{format_:8}{figures.files:>6}{shown:>9}{least:>9}{figures.seconds:>9.2f}{figures.mib:>10.0f}")
+    print(
+        f"{format_:8}{figures.files:>6}{shown:>9}{least:>9}{figures.seconds:>9.2f}{figures.cpu:>7.2f}{figures.mib:>10.0f}"
+    )
     for name, why in figures.failures.items():
         print(f"    {name}: {why}")
     kept = (mean is None or mean >= LEAST_RECALL) and not (mean is None and figures.failures)
@@ -112,7 +126,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--large", action="store_true")
     options = parser.parse_args()
-    print(f"{'format':8}{'files':>6}{'mean':>9}{'least':>9}{'longest':>9}{'peak MiB':>10}")
+    print(f"{'format':8}{'files':>6}{'mean':>9}{'least':>9}{'longest':>9}{'CPU s':>7}{'peak MiB':>10}")
     kept = []
     if options.large:
         with tempfile.TemporaryDirectory() as folder:
