@@ -8,7 +8,7 @@ import sys
 import zlib
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import rag.fetch
@@ -64,6 +64,7 @@ file:///etc/passwd file://localhost/etc/passwd gopher://127.0.0.1:6379/_FLUSHALL
 ftp://example.com/ dict://127.0.0.1:11211/ ldap://127.0.0.1/ sftp://a/ tftp://a/ ws://example.com/ javascript:alert(1)
 view-source:http://127.0.0.1/ netdoc:///etc/passwd unix:///var/run/docker.sock http+unix://%2Fvar%2Frun%2Fx/
 """.split()  # noqa: SIM905  # a list of so many would be unreadable
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SPACED = ["", " http://example.com/", "http://example.com/ x", "http://example.com/\r\nHost: evil", "http://a\tb/"]
 SPACED += ["http://example.com/%00\x00", "http://exa mple.com/", "\nhttp://example.com/", "http://example.com/\u2028"]
 SPACED += ["http://example.com/" + "a" * 5000, "http://" + "a" * 300 + ".com/", "http://\ud800.com/", "http://a\x7f/"]
@@ -307,6 +308,7 @@ def test_hostile_answers_cost_no_more_than_the_policy_allows(web, answer, error)
         fetch(web.raw("/", answer), policy)
 
 
+@patient
 @given(st.text(max_size=80) | st.builds("http://{}/{}".format, st.text(max_size=40), st.text(max_size=20)))
 @example("http://xn--/")
 @example("http://\u0130.com/")
@@ -341,6 +343,7 @@ notations = st.one_of(
 )
 
 
+@patient
 @given(notations, st.sampled_from(["", ".", ":80", ".:443"]))
 def test_no_notation_of_an_address_that_is_not_global_is_accepted(host, end):
     try:
@@ -353,6 +356,7 @@ def test_no_notation_of_an_address_that_is_not_global_is_accepted(host, end):
     assert str(target.address) == target.host
 
 
+@patient
 @given(v4 | v6 | embedded)
 def test_an_address_that_is_accepted_is_global(address):
     try:

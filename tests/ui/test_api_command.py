@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from decoder.errors import SettingsError
@@ -183,6 +183,7 @@ messages = st.lists(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(NAMES), json_values), st.none() | messages)
 def test_any_json_is_a_request_or_a_refusal(body, talk):
     try:
