@@ -1,4 +1,4 @@
-"""Load documents of many formats, each parsed in a child process under limits.
+"""Load documents of every format in `rag.load.formats`, each parsed in a child process under limits.
 
 A file that crashes, hangs or bloats its parser is a `DocumentError` of that file alone. Nothing is ever fetched.
 `load` reads one file; `load_all` reads what an archive holds as well, and never raises for a file.
