@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from pathlib import PurePath
-from urllib.parse import unquote
 
 from rag.errors import DamagedDocument
 
@@ -54,6 +53,8 @@ def member_name(name: str) -> str:
 
 def _forms(name: str) -> list[str]:
     """The name as different readers would see it."""
+    from urllib.parse import unquote
+
     forms = [name]
     for _ in range(_DECODED):
         forms.append(unquote(forms[-1], errors="replace"))

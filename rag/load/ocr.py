@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from functools import lru_cache
@@ -50,6 +49,8 @@ def _program() -> str | None:
 
 @lru_cache(maxsize=4)
 def _found(path: str) -> str | None:
+    import shutil
+
     return shutil.which("tesseract", path=path)
 
 

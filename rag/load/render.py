@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pypdfium2 import PdfPage  # type: ignore[import-untyped]
 
 POINTS_PER_INCH = 72
-LEAST_SCAN = 1.0
-"""Pixels a point; coarser scans are drawn finer than they are."""
+LEAST_SCAN = 2.8
+"""Pixels a point (200 dots per inch): coarser scans are drawn finer than they are, which Tesseract reads better."""
+ENOUGH = 5_000_000
+"""Pixels beyond which no coarse scan is drawn finer: such a page is large, and so are its letters."""
 
 
 def picture(data: bytes, page: int, passwords: Sequence[str] = ()) -> tuple[dict[str, Any], bytes]:
@@ -54,7 +56,8 @@ def _scan_scale(page: PdfPage) -> float:
         area = (right - left) * (top - bottom)
         across, down = scan.get_px_size()
         if area > 0.5 * width * height and across * down > 0:
-            return float(min(max(((across * down) / area) ** 0.5, LEAST_SCAN), wanted))
+            finer = min(LEAST_SCAN, (ENOUGH / (width * height)) ** 0.5)
+            return float(min(max(((across * down) / area) ** 0.5, finer), wanted))
     return wanted
 
 

@@ -176,3 +176,18 @@ def test_a_web_page_in_one_file_is_read(write):
 def test_a_cut_msg_is_a_typed_error(write, size):
     with pytest.raises(DocumentError):
         load(write("a.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * size))
+
+
+def test_a_binary_part_or_header_costs_no_message(write):
+    head = b"Subject: \x01\x02\x03\xff\xfe\nContent-Type: multipart/mixed; boundary=b\n\n"
+    parts = (
+        b"--b\nContent-Type: text/plain\n\nThe body\n",
+        b"--b\nContent-Type: text/plain\n\n\x01\x02\xff\x03\n--b--\n",
+    )
+    assert "The body" in load(write("a.eml", head + b"".join(parts))).text
+
+
+def test_a_large_mailbox_is_read_within_its_time(write):
+    """As many messages with an attachment as once took longer than the limit of 20 seconds."""
+    one = b"From a Tue Mar  3 10:00:00 2026\n" + message(attachments=[("a.md", b"# Notes")]).replace(b"\r\n", b"\n")
+    assert load(write("a.mbox", (one + b"\n") * 3000)).metadata == {"messages": 3000}
