@@ -77,7 +77,12 @@ def choose(
     except (RuntimeError, KeyError, ValueError, OSError) as error:
         log.warning("OpenVINO cannot run %s (%s); PyTorch does.", folder, str(error).split("\n")[0])
         return TorchRuntime(folder, device, tokens)
-    return fast if agrees(fast, folder, fingerprint, tokens) else TorchRuntime(folder, device, tokens)
+    if not agrees(fast, folder, fingerprint, tokens):
+        if wanted == "openvino":
+            cause = f"OpenVINO gives other vectors than PyTorch for {folder}"
+            raise EmbedderError(STEP, cause, "Set HEARTH_RAG_RUNTIME=auto")
+        return TorchRuntime(folder, device, tokens)
+    return fast
 
 
 def _obstacle(layout: Layout | None) -> str:
