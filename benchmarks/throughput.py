@@ -7,9 +7,10 @@
 Every run is a process of its own with an empty home, so that no cache is warm; the systems take turns within a round,
 in an order that changes from round to round. The clock starts when everything is imported, the model is loaded and one
 small text has been through it, and stops when the last passage is stored: ours on the disk, theirs in memory. Theirs
-read plain text and batch 32 texts. "Whole" is the process from start to end, imports and loading included. CPU time is of the process and its children. Ratios are geometric means over rounds with 95% intervals (Student's t on
-their logarithms). "Searchable" is the first moment at which another `KnowledgeBase` finds something; a peer's is its
-total. Exit code 1 when a target is missed.
+read plain text and batch 32 texts. "Whole" is the process from start to end, imports and loading included. CPU time
+is of the process and its children. Ratios are geometric means over rounds with 95% intervals (Student's t on their
+logarithms). "Searchable" is the first moment at which another `KnowledgeBase` finds something; a peer's is its total.
+Exit code 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One indexing: seconds of wall clock and of CPU, until something was found, of the whole process; passages made."""
+    """One indexing: seconds of wall clock, of CPU, until something was found, of the whole process; passages."""
 
     wall: float
     cpu: float

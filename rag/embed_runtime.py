@@ -59,30 +59,38 @@ def choose(
     """
     from rag.embed_torch import TorchRuntime
 
-    if wanted == "torch":
-        return TorchRuntime(folder, device, tokens)
+    if wanted == "openvino" or (wanted == "auto" and _on_cpu(device)):
+        found = _openvino(folder, fingerprint, layout, tokens)
+        if isinstance(found, Runtime):
+            return found
+        if wanted == "openvino":
+            if find_spec("openvino") is None:
+                raise MissingExtra(STEP, "openvino", "rag")
+            raise EmbedderError(STEP, f"OpenVINO cannot run {folder}: {found}", "Set HEARTH_RAG_RUNTIME=auto")
+    return TorchRuntime(folder, device, tokens)
+
+
+def _on_cpu(device: str | None) -> bool:
+    """Whether a CPU would run the model; asking PyTorch for its GPUs would cost seconds."""
+    return device == "cpu" or (device is None and not GPU.exists())
+
+
+def _openvino(folder: Path, fingerprint: str, layout: Layout | None, tokens: Tokens) -> Runtime | str:
+    """The model in OpenVINO, or why not. What is not to be expected is logged."""
     obstacle = _obstacle(layout)
-    if wanted == "openvino" and find_spec("openvino") is None:
-        raise MissingExtra(STEP, "openvino", "rag")
-    if wanted == "openvino" and obstacle:
-        raise EmbedderError(STEP, f"OpenVINO cannot run {folder}: {obstacle}", "Set HEARTH_RAG_RUNTIME=auto")
-    elsewhere = device not in (None, "cpu") or (device is None and GPU.exists())
-    if layout is None or obstacle or find_spec("openvino") is None or (wanted == "auto" and elsewhere):
-        return TorchRuntime(folder, device, tokens)
+    if layout is None or obstacle:
+        return obstacle
+    if find_spec("openvino") is None:
+        return "it is not installed"
     from rag.embed_openvino import OpenVinoRuntime
     from rag.embed_verify import agrees
 
     try:
         fast = OpenVinoRuntime(folder, layout, tokens)
-    except (RuntimeError, KeyError, ValueError, OSError) as error:
-        log.warning("OpenVINO cannot run %s (%s); PyTorch does.", folder, str(error).split("\n")[0])
-        return TorchRuntime(folder, device, tokens)
-    if not agrees(fast, folder, fingerprint, tokens):
-        if wanted == "openvino":
-            cause = f"OpenVINO gives other vectors than PyTorch for {folder}"
-            raise EmbedderError(STEP, cause, "Set HEARTH_RAG_RUNTIME=auto")
-        return TorchRuntime(folder, device, tokens)
-    return fast
+    except (ImportError, RuntimeError, KeyError, ValueError, OSError) as error:
+        log.warning("OpenVINO cannot run %s (%s).", folder, str(error).split("\n")[0])
+        return "it cannot load it"
+    return fast if agrees(fast, folder, fingerprint, tokens) else "its vectors are not those of PyTorch"
 
 
 def _obstacle(layout: Layout | None) -> str:
