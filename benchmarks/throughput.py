@@ -301,7 +301,8 @@ def main() -> int:
         for number in range(arguments.rounds):
             order = random.Random(number).sample(systems, len(systems))
             for system in order:
-                runs[system].append(child(system, Path(place), arguments.threads))
+                runs[system].append(run := child(system, Path(place), arguments.threads))
+                print(f"  {system}: {run.wall:.1f} s, {run.cpu:.1f} s of CPU", file=sys.stderr, flush=True)
     return 0 if report(runs, characters) else 1
 
 
