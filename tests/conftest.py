@@ -1,10 +1,23 @@
-"""What tests of several rooms share: a web server on loopback that answers byte by byte what it is told to."""
+"""What tests of several rooms share: an empty home, and a web server on loopback that answers as it is told to."""
 
 import asyncio
+import os
 import threading
 from contextlib import suppress
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_home(tmp_path_factory):
+    """HEARTH_HOME for the tests that set none of their own; caches of models' vectors would else outlive the run."""
+    before = os.environ.get("HEARTH_HOME")
+    os.environ["HEARTH_HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    if before is None:
+        del os.environ["HEARTH_HOME"]
+    else:
+        os.environ["HEARTH_HOME"] = before
 
 
 class Web:

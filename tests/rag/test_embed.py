@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag import embed
-from rag.embed import SentenceEmbedder, find_model, token_batches
+from rag import embed_model
+from rag.embed import SentenceEmbedder, find_model
+from rag.embed_batches import token_batches
 from rag.errors import EmbedderError
 from rag.sparse import sparse_documents, sparse_query
 
@@ -22,9 +23,9 @@ def minilm():
 
 
 def test_the_packaged_model_is_found_without_running_its_code():
-    folder = find_model(embed.DEFAULT_MODEL)
+    folder = find_model(embed_model.DEFAULT_MODEL)
     assert (folder / "model.safetensors").is_file()
-    assert embed.DEFAULT_PACKAGE not in sys.modules
+    assert embed_model.DEFAULT_PACKAGE not in sys.modules
 
 
 def test_the_default_is_the_published_model(minilm):
@@ -69,10 +70,10 @@ def test_batches_hold_every_text_once_within_the_budget(lengths, budget):
 
 
 def test_other_weights_under_the_default_name_are_refused(monkeypatch, tmp_path):
-    shutil.copytree(find_model(embed.DEFAULT_MODEL), tmp_path / "model")
+    shutil.copytree(find_model(embed_model.DEFAULT_MODEL), tmp_path / "model")
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
-    monkeypatch.setattr(embed, "_packaged_model", lambda: tmp_path / "model")
+    monkeypatch.setattr(embed_model, "packaged_model", lambda: tmp_path / "model")
     with pytest.raises(EmbedderError, match="holds other weights than"):
         SentenceEmbedder().embed(["x"])
 

@@ -119,11 +119,11 @@ def test_torchvision_for_cuda_beside_a_cpu_torch_is_warned_of(monkeypatch):
 
 
 def test_embedding_weights_that_were_changed_fail(hearth, monkeypatch, tmp_path):
-    from rag import embed
+    from rag import embed_model
 
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "model.safetensors").write_bytes(b"other weights")
-    monkeypatch.setattr(embed, "_packaged_model", lambda: tmp_path / "model")
+    monkeypatch.setattr(embed_model, "packaged_model", lambda: tmp_path / "model")
     monkeypatch.setattr(checks, "ALL", (checks.embedder,))
     (row,) = hearth("doctor", "--json").json["rows"]
     assert row["state"] == "fail"
