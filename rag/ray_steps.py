@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -24,14 +24,11 @@ from rag.load import load
 from rag.settings import RagSettings
 from rag.sparse import sparse_documents
 from rag.store import from_payload, to_payload
-from rag.store_qdrant import connect
-from rag.store_qdrant_lease import check_owner
-from rag.store_qdrant_points import Target, put_document_text, put_passages
+from rag.store_qdrant_points import Target
+from rag.store_qdrant_remote import RemoteWriter
 from rag.types import Passage
 
 if TYPE_CHECKING:
-    from qdrant_client import QdrantClient
-
     from rag.embed import Embedder
 
 T = TypeVar("T")
@@ -73,7 +70,7 @@ def _read(source: str, path: str, job: Job) -> Iterable[dict[str, Any]]:
     settings, embedder = job.settings, _embedder(job.make, job.settings)
     document = replace(load(Path(path)), source=source)
     passages = chunk(document, settings.chunk_tokens, settings.chunk_overlap, embedder.count)
-    text = patiently(lambda: put_document_text(_client(job), job.target, document.text))
+    text = patiently(lambda: _writer(job.settings, job.target).put_text(document.text))
     entry = {"hash": document.content_hash, "text": text, "passages": len(passages), "title": document.title}
     yield {"document": entry, "source": source}
     for passage in passages:
@@ -101,7 +98,7 @@ class Embed:
             check_model(embedder, self.job.model)
             texts = [searchable(passage) for passage in passages]
             dense, sparse = embedder.embed(texts), sparse_documents(texts)
-            patiently(lambda: put_passages(_client(self.job), self.job.target, passages, dense, sparse))
+            patiently(lambda: _writer(self.job.settings, self.job.target).upsert(passages, dense, sparse))
         except HearthError as error:
             return _stop(error)
         return {"written": Counter(passage.source for passage in passages)}
@@ -125,21 +122,14 @@ def patiently(call: Callable[[], T]) -> T:
     return call()
 
 
-@cache
+@lru_cache(maxsize=1)
 def _embedder(make: MakeEmbedder, settings: RagSettings) -> Embedder:
     return make(settings)
 
 
-@cache
-def _connected(settings: RagSettings) -> QdrantClient:
-    return connect(settings)
-
-
-def _client(job: Job) -> QdrantClient:
-    """This process's connection, once it is sure that the run may still write."""
-    client = _connected(job.settings)
-    check_owner(client, job.target.name, job.target.owner)
-    return client
+@lru_cache(maxsize=1)
+def _writer(settings: RagSettings, target: Target) -> RemoteWriter:
+    return RemoteWriter(settings, target)
 
 
 def _stop(error: HearthError) -> dict[str, Any]:

