@@ -14,18 +14,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rag.errors
 from decoder.errors import HearthError, ServiceError, UsageError
 from rag.errors import EngineFailed, IndexLocked, IndexMismatch, StoreFailed
-from rag.index import IndexProgress
+from rag.indexing import IndexProgress, Run
+from rag.labels import Labels
 from rag.load import discover
-from rag.manifest import DocumentEntry, Manifest
-from rag.plan import File, Plan, duplicate_entry, entry_for, plan
+from rag.manifest import Manifest
+from rag.plan import File, Plan, entry_for, plan
 from rag.ray_session import session
 from rag.ray_steps import Embed, Job, MakeEmbedder, patiently, read
 from rag.settings import RagSettings
@@ -58,12 +59,14 @@ def index_on_ray(
     settings: RagSettings,
     on_progress: Progress | None = None,
     rebuild: bool = False,
+    labels: Labels | None = None,
     make: MakeEmbedder = default_embedder,
 ) -> IndexReport:
     """Bring index `name` on a Qdrant server up to date with `paths`, as `rag.index.index` does on one machine.
 
     Args:
         rebuild: start from nothing; whatever is not in `paths` goes.
+        labels: of the documents in `paths`; None leaves each as it was.
         make: makes the embedder, here and on the workers; pickled by reference where it is a module's function.
 
     Raises:
@@ -77,20 +80,16 @@ def index_on_ray(
     for path in given:
         if not path.exists():
             raise UsageError("reading documents", f"{path} does not exist", "Give a file or a folder")
-    store = _server_store(name, settings)
-    try:
+    with closing(_server_store(name, settings)) as store, ExitStack() as stack:
         embedder = make(settings)
         previous = _previous(store, embedder, rebuild)
-        known = previous.documents if previous else {}
         files = discover(given)
         recut = previous is not None and (previous.chunk_tokens, previous.chunk_overlap) != _cut(settings)
-        todo = plan(files, given, known, recut)
-        run = _Run(store, settings, embedder, make, todo, on_progress or (lambda progress: None))
-        run.carry_out(known, previous.generation if previous else "", rebuild)
-        report = run.report(known)
-    finally:
-        store.close()
-    return replace(report, unsupported=files.unsupported, seconds=time.monotonic() - started)
+        todo = plan(files, given, previous.documents if previous else {}, recut, labels)
+        run = _Run(store, embedder, settings, previous, rebuild, labels, on_progress, stack)
+        run.make = make
+        run.carry_out(todo)
+        return replace(run.report(todo), unsupported=files.unsupported, seconds=time.monotonic() - started)
 
 
 def _server_store(name: str, settings: RagSettings) -> QdrantStore:
@@ -121,110 +120,69 @@ def _cut(settings: RagSettings) -> tuple[int, int]:
     return settings.chunk_tokens, settings.chunk_overlap
 
 
-@dataclass(slots=True)
-class _Run:
-    """One run: what it has to do, and what has become of it so far."""
+class _Run(Run):
+    """A run whose documents are read, cut, embedded and written by Ray's workers, and committed once."""
 
-    store: QdrantStore
-    settings: RagSettings
-    embedder: Embedder
     make: MakeEmbedder
-    todo: Plan
-    progress: Progress
-    documents: dict[str, DocumentEntry] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    written: Counter[str] = field(default_factory=Counter)
-    done: set[str] = field(default_factory=set)
 
-    def carry_out(self, known: Mapping[str, DocumentEntry], generation: str, rebuild: bool) -> None:
+    def carry_out(self, todo: Plan) -> None:
         """Do what the plan says and commit it, if there is anything to write."""
-        todo = self.todo
-        self.documents, self.failed = {**todo.elsewhere, **todo.unchanged}, dict(todo.failed)
-        if not todo.read and not todo.duplicates and self.documents == dict(known) and not rebuild:
-            return
-        with self.store.generation(self.embedder.dimension, rebuild) as writer:
-            assert isinstance(writer, QdrantWriter)  # noqa: S101  # a QdrantStore makes no other
-            now = self.store.manifest().generation if self.store.refresh() else ""
-            if not rebuild and now != generation:
-                raise IndexLocked("writing the index", "another process has just changed it", "Index again")
-            for source in (*todo.removed, *todo.duplicates, *(file.source for file in todo.read)):
-                if source in known:
-                    writer.delete_source(source)
-            if todo.read:
-                self._read(writer)
-            self._add_duplicates()
-            self._commit(writer)
+        self.failed.update(todo.failed)
+        for source in (*todo.removed, *todo.failed, *(file.source for file in todo.read)):
+            self._forget(source)
+        if todo.read:
+            self._read_all({file.source: file for file in todo.read})
+        self._add_duplicates(todo)
+        self._commit()
+        self._embed_pending()
 
-    def _read(self, writer: QdrantWriter) -> None:
-        """Read all files on Ray; raises EngineFailed unless everything that was cut was also written."""
-        files = {file.source: file for file in self.todo.read}
+    def _read_all(self, files: Mapping[str, File]) -> None:
+        """Read the files on Ray; raises EngineFailed unless everything that was cut was also written."""
+        writer = self.writer
+        assert isinstance(writer, QdrantWriter)  # noqa: S101  # a QdrantStore makes no other
         model = (self.embedder.name, self.embedder.dimension, self.embedder.sha256)
         job = Job(self.settings, writer.target, self.make, model)
+        written: Counter[str] = Counter()
+        done = 0
         self.progress(IndexProgress("reading", 0, len(files)))
         with session(self.settings) as ray, _kept(writer) as lost, _ray_errors():
-            for row in _rows(ray, list(files.values()), job):
+            for row in _rows(ray, [(file, self._labels_for(file.source)) for file in files.values()], job):
                 if lost:
                     raise lost[0]
-                self._take(row, files)
-        short = [s for s in files if s not in self.failed and not self._whole(s)]
+                if "stop" in row:
+                    raise _raised(*row["stop"])
+                written.update(row.get("written", {}))
+                if "source" in row:
+                    self._take(row, files[row["source"]])
+                    done += 1
+                    self.progress(IndexProgress("reading", done, len(files)))
+        self.read = {source: None for source in files if source in self.read}  # they came in any order
+        short = [source for source in self.read if self.documents[source].passages != written[source]]
+        short += [source for source in files if source not in self.read and source not in self.failed]
         if short:
             raise EngineFailed(STEP, f"{len(short)} documents were not written whole ({short[0]})", "Index again")
-        self.progress(IndexProgress("reading", len(files), len(files)))
+        self.passages = written.total()
 
-    def _whole(self, source: str) -> bool:
-        return source in self.documents and self.documents[source].passages == self.written[source]
-
-    def _take(self, row: Mapping[str, Any], files: Mapping[str, File]) -> None:
-        if "stop" in row:
-            raise _raised(*row["stop"])
-        if "written" in row:
-            self.written.update(row["written"])
-            return
-        source = row["source"]
+    def _take(self, row: Mapping[str, Any], file: File) -> None:
+        """Keep what a worker says of one document."""
         if "failed" in row:
-            self.failed[source] = row["failed"]
-        else:
-            entry = row["document"]
-            read_file = replace(files[source], hash=entry["hash"])  # what was read, should it have changed since
-            self.documents[source] = entry_for(read_file, entry["text"], entry["passages"], entry["title"])
-        self.done.add(source)
-        self.progress(IndexProgress("reading", len(self.done), len(files)))
+            self.failed[file.source] = row["failed"]
+            return
+        said = row["document"]
+        read = replace(file, hash=said["hash"])  # what was read, should it have changed since
+        entry = entry_for(read, said["text"], said["passages"], said["title"], self._labels_for(file.source))
+        self.documents[file.source] = replace(entry, media_type=said["media_type"])
+        self.read[file.source] = None
 
-    def _add_duplicates(self) -> None:
-        for source, (file, owner) in self.todo.duplicates.items():
-            if owner in self.documents:
-                self.documents[source] = duplicate_entry(file, owner, self.documents[owner])
-            else:
-                self.failed[source] = self.failed.get(owner, f"reading {source}: {owner} has the same bytes and failed")
-
-    def _commit(self, writer: QdrantWriter) -> None:
-        embedder, total = self.embedder, len(self.documents)
-        self.progress(IndexProgress("saving", 0, total))
-        tokens, overlap = _cut(self.settings)
-        documents = dict(sorted(self.documents.items()))
-        manifest = Manifest(embedder.name, embedder.dimension, embedder.sha256, tokens, overlap, documents)
-        patiently(lambda: writer.commit(manifest))
-        self.progress(IndexProgress("saving", total, total))
-
-    def report(self, known: Mapping[str, DocumentEntry]) -> IndexReport:
-        """What was done; `unchanged` leaves out documents outside the paths."""
-        done = [file.source for file in self.todo.read if file.source in self.documents]
-        return IndexReport(
-            added=tuple(source for source in done if source not in known),
-            updated=tuple(source for source in done if source in known),
-            removed=self.todo.removed,
-            unchanged=len(self.todo.unchanged),
-            duplicates=tuple(source for source in self.todo.duplicates if source in self.documents),
-            passages=sum(self.written.values()),
-            failed=self.failed,
-        )
+    def _commit(self) -> None:
+        patiently(super()._commit)
 
 
-def _rows(ray: Any, files: Sequence[File], job: Job) -> Iterator[dict[str, Any]]:
+def _rows(ray: Any, files: Sequence[tuple[File, Labels]], job: Job) -> Iterator[dict[str, Any]]:
     """Everything that the workers say, as it comes."""
     cpus = int(ray.cluster_resources().get("CPU", 1))
     actors = min(job.settings.ray_embedders or cpus // 2, cpus - 1) or 1
-    items = [{"row": json.dumps({"source": file.source, "path": file.path})} for file in files]
+    items = [{"row": json.dumps({"source": f.source, "path": f.path, "labels": asdict(given)})} for f, given in files]
     data = ray.data.from_items(items, override_num_blocks=-(-len(items) // FILES))
     data = data.flat_map(read, fn_kwargs={"job": job})
     pool = ray.data.ActorPoolStrategy(size=actors)

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from decoder.errors import HearthError, MissingExtra
 from rag.chunk import chunk
 from rag.errors import DocumentError, IndexMismatch, StoreUnreachable
-from rag.index import searchable
+from rag.labels import Labels
 from rag.load import load
+from rag.searchable import searchable
 from rag.settings import RagSettings
 from rag.sparse import sparse_documents
 from rag.store import from_payload, to_payload
@@ -59,20 +60,20 @@ def read(row: Mapping[str, str], job: Job) -> list[Row]:
     """The rows of one document: its passages, and what the manifest is to say of it, or why it cannot be read."""
     file = json.loads(row["row"])
     try:
-        return [_row(each) for each in _read(file["source"], file["path"], job)]
+        return [_row(each) for each in _read(file["source"], file["path"], Labels(**file["labels"]), job)]
     except (DocumentError, MissingExtra) as error:
         return [_row({"failed": str(error), "source": file["source"]})]
     except HearthError as error:
         return [_row(_stop(error))]
 
 
-def _read(source: str, path: str, job: Job) -> Iterable[dict[str, Any]]:
+def _read(source: str, path: str, labels: Labels, job: Job) -> Iterable[dict[str, Any]]:
     settings, embedder = job.settings, _embedder(job.make, job.settings)
     document = replace(load(Path(path)), source=source)
-    passages = chunk(document, settings.chunk_tokens, settings.chunk_overlap, embedder.count)
+    passages = labels.on(chunk(document, settings.chunk_tokens, settings.chunk_overlap, embedder.count), document)
     text = patiently(lambda: _writer(job.settings, job.target).put_text(document.text))
     entry = {"hash": document.content_hash, "text": text, "passages": len(passages), "title": document.title}
-    yield {"document": entry, "source": source}
+    yield {"document": {**entry, "media_type": document.media_type}, "source": source}
     for passage in passages:
         yield {"passage": to_payload(passage)}
 

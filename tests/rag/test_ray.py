@@ -19,6 +19,7 @@ import pytest
 from decoder.errors import SettingsError, UsageError
 from rag.errors import EngineFailed, IndexMismatch, StoreFailed
 from rag.index import index
+from rag.labels import Labels
 from rag.settings import RagSettings
 from rag.sparse import sparse_query
 from rag.store import open_store
@@ -31,6 +32,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of Ray's own processes and sockets
 ]
+LABELS = Labels("acme", ("group:staff",), {"year": 2024, "tags": ("a", "b")})
 ROOT = Path(__file__).parents[2]
 WORDS = ("hearth", "granite", "chimney", "smoke", "rose", "garden", "wall", "winter", "lamp", "oil", "bread")
 
@@ -121,21 +123,22 @@ def files(tmp_path):
 def run_on_ray(files, settings, make, name="kb", **more):
     from rag.ray_engine import index_on_ray
 
-    return index_on_ray([files], name, settings, make=make, **more)
+    return index_on_ray([files], name, settings, make=make, labels=LABELS, **more)
 
 
 @pytest.fixture
 def local(files, settings, make):
     """What the local engine makes of the same files: its report, and its index."""
     store = open_store("local", RagSettings(store="memory"))
-    report = index([files], store, make(settings), settings=settings)
+    report = index([files], store, make(settings), settings=settings, labels=LABELS)
     yield report, store
     store.close()
 
 
 def assert_same(report, settings, local, embedder):
     expected, ours = local[1], open_store("kb", settings)
-    assert replace(report, seconds=0.0) == replace(local[0], seconds=0.0)
+    reports = [replace(each, seconds=0.0, searchable_seconds=0.0) for each in (report, local[0])]
+    assert reports[0] == reports[1]
     assert ours.refresh()
     documents = [
         {source: replace(entry, mtime_ns=0) for source, entry in store.manifest().documents.items()}
@@ -169,7 +172,7 @@ def test_ray_makes_the_index_that_the_local_engine_makes(files, settings, make, 
     workers = {(make.notes / what).read_text() for what in ("counts", "embeds")}
     assert len(workers) == 2, "reading and embedding were not in two workers"
     assert str(os.getpid()) not in workers
-    assert [p.step for p in progress][-1] == "saving"
+    assert [p.step for p in progress][-1] == "saved"
     assert max(p.done for p in progress if p.step == "reading") == 43
 
 
@@ -209,6 +212,25 @@ def test_a_second_run_reads_what_has_changed_only(files, settings, make):
     assert [p.source for p, _ in store.search_sparse(sparse_query("brick"), 5)] == [str(files / "03.md")]
     assert str(files / "04.md") not in {point.passage.source for point in store.points()}
     assert store.count() == store.manifest().passages
+    store.close()
+
+
+def test_what_an_interrupted_local_run_left_without_vectors_gets_them(files, settings, make, monkeypatch):
+    embedder, store = make(settings), open_store("kb", settings)
+
+    def interrupt(texts):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(embedder, "embed", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        index([files], store, embedder, settings=settings, labels=LABELS)
+    store.refresh()
+    assert store.manifest().pending
+    report = run_on_ray(files, settings, make)
+    assert (report.added, report.unchanged) == ((), 42)
+    store.refresh()
+    assert not store.manifest().pending
+    assert store.count() == sum(point.dense is not None for point in store.points()) > 64
     store.close()
 
 
