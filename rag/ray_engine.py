@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any
 import rag.errors
 from decoder.errors import HearthError, ServiceError, UsageError
 from rag.errors import EngineFailed, IndexLocked, IndexMismatch, StoreFailed
+from rag.index import Selection
 from rag.indexing import IndexProgress, Run
 from rag.labels import Labels
 from rag.load import discover
+from rag.load.reading import configured
 from rag.manifest import Manifest
 from rag.plan import File, Plan, entry_for, plan
 from rag.ray_session import session
@@ -60,6 +62,7 @@ def index_on_ray(
     on_progress: Progress | None = None,
     rebuild: bool = False,
     labels: Labels | None = None,
+    selection: Selection | None = None,
     make: MakeEmbedder = default_embedder,
 ) -> IndexReport:
     """Bring index `name` on a Qdrant server up to date with `paths`, as `rag.index.index` does on one machine.
@@ -67,6 +70,7 @@ def index_on_ray(
     Args:
         rebuild: start from nothing; whatever is not in `paths` goes.
         labels: of the documents in `paths`; None leaves each as it was.
+        selection: which files of folders are documents.
         make: makes the embedder, here and on the workers; pickled by reference where it is a module's function.
 
     Raises:
@@ -83,13 +87,15 @@ def index_on_ray(
     with closing(_server_store(name, settings)) as store, ExitStack() as stack:
         embedder = make(settings)
         previous = _previous(store, embedder, rebuild)
-        files = discover(given)
+        chosen = selection or Selection()
+        files = discover(given, chosen.include, chosen.exclude, chosen.gitignore)
         recut = previous is not None and (previous.chunk_tokens, previous.chunk_overlap) != _cut(settings)
         todo = plan(files, given, previous.documents if previous else {}, recut, labels)
-        run = _Run(store, embedder, settings, previous, rebuild, labels, on_progress, stack)
-        run.make = make
+        run = _Run(make, store, embedder, settings, previous, rebuild, labels, on_progress, stack)
         run.carry_out(todo)
-        return replace(run.report(todo), unsupported=files.unsupported, seconds=time.monotonic() - started)
+        report = run.report(todo)
+        left_out, seconds = files.unsupported + report.unsupported, time.monotonic() - started
+        return replace(report, unsupported=left_out, ignored=files.ignored, seconds=seconds)
 
 
 def _server_store(name: str, settings: RagSettings) -> QdrantStore:
@@ -123,7 +129,12 @@ def _cut(settings: RagSettings) -> tuple[int, int]:
 class _Run(Run):
     """A run whose documents are read, cut, embedded and written by Ray's workers, and committed once."""
 
-    make: MakeEmbedder
+    def __init__(self, make: MakeEmbedder, *run: Any) -> None:
+        super().__init__(*run)
+        self.make = make
+        self._written: Counter[str] = Counter()
+        self._done: set[str] = set()
+        self._places: dict[str, tuple[str, int]] = {}  # of each document: its file, and where it stands in that
 
     def carry_out(self, todo: Plan) -> None:
         """Do what the plan says and commit it, if there is anything to write."""
@@ -141,38 +152,51 @@ class _Run(Run):
         writer = self.writer
         assert isinstance(writer, QdrantWriter)  # noqa: S101  # a QdrantStore makes no other
         model = (self.embedder.name, self.embedder.dimension, self.embedder.sha256)
-        job = Job(self.settings, writer.target, self.make, model)
-        written: Counter[str] = Counter()
-        done = 0
+        job = Job(self.settings, writer.target, self.make, configured(), model)
         self.progress(IndexProgress("reading", 0, len(files)))
         with session(self.settings) as ray, _kept(writer) as lost, _ray_errors():
             for row in _rows(ray, [(file, self._labels_for(file.source)) for file in files.values()], job):
                 if lost:
                     raise lost[0]
-                if "stop" in row:
-                    raise _raised(*row["stop"])
-                written.update(row.get("written", {}))
-                if "source" in row:
-                    self._take(row, files[row["source"]])
-                    done += 1
-                    self.progress(IndexProgress("reading", done, len(files)))
-        self.read = {source: None for source in files if source in self.read}  # they came in any order
-        short = [source for source in self.read if self.documents[source].passages != written[source]]
-        short += [source for source in files if source not in self.read and source not in self.failed]
+                self._take(row, files)
+        self._check(files)
+        order = {source: place for place, source in enumerate(files)}
+        self.read = dict.fromkeys(sorted(self.read, key=lambda s: (order[self._places[s][0]], self._places[s][1])))
+        self.passages = self._written.total()
+        for source in files:
+            if source in self._members:
+                self._keep_archive(files[source])
+
+    def _take(self, row: Mapping[str, Any], files: Mapping[str, File]) -> None:
+        """Keep what a worker says: of one document, of a batch that was written, or of a file that is done."""
+        if "stop" in row:
+            raise _raised(*row["stop"])
+        self._written.update(row.get("written", {}))
+        if "done" in row:
+            self._done.add(row["done"])
+            self.progress(IndexProgress("reading", len(self._done), len(files)))
+        elif "unsupported" in row:
+            self.unsupported += 1
+        elif "failed" in row:
+            self.failed[row["source"]] = row["failed"]
+        elif "document" in row:
+            self._keep(row["source"], files[row["of"]], row["document"])
+            self._places[row["source"]] = row["of"], row["place"]
+
+    def _keep(self, source: str, file: File, said: Mapping[str, Any]) -> None:
+        archive = file.source if source != file.source else ""
+        if archive:
+            self._members.setdefault(archive, []).append(source)
+        read = replace(file, source=source, hash=said["hash"])  # what was read, should it have changed since
+        entry = entry_for(read, said["text"], said["passages"], said["title"], self._labels_for(file.source))
+        self.documents[source] = replace(entry, media_type=said["media_type"], member_of=archive)
+        self.read[source] = None
+
+    def _check(self, files: Mapping[str, File]) -> None:
+        short = [source for source in self.read if self.documents[source].passages != self._written[source]]
+        short += [source for source in files if source not in self._done]
         if short:
             raise EngineFailed(STEP, f"{len(short)} documents were not written whole ({short[0]})", "Index again")
-        self.passages = written.total()
-
-    def _take(self, row: Mapping[str, Any], file: File) -> None:
-        """Keep what a worker says of one document."""
-        if "failed" in row:
-            self.failed[file.source] = row["failed"]
-            return
-        said = row["document"]
-        read = replace(file, hash=said["hash"])  # what was read, should it have changed since
-        entry = entry_for(read, said["text"], said["passages"], said["title"], self._labels_for(file.source))
-        self.documents[file.source] = replace(entry, media_type=said["media_type"])
-        self.read[file.source] = None
 
     def _commit(self) -> None:
         patiently(super()._commit)

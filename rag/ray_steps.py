@@ -1,4 +1,4 @@
-"""What Ray's workers do: read and cut one document, embed a batch of passages and write it to the index.
+"""What Ray's workers do: read and cut the documents of one file, embed a batch of passages and write it to the index.
 
 Everything between the steps is one JSON text a row, so that nothing is unpickled from data. All writes are
 idempotent: a worker that is killed is replaced, and what it had done is done again.
@@ -16,18 +16,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from decoder.errors import HearthError, MissingExtra
+from decoder.errors import HearthError
 from rag.chunk import chunk
-from rag.errors import DocumentError, IndexMismatch, StoreUnreachable
+from rag.errors import DocumentError, IndexMismatch, StoreUnreachable, UnsupportedFormat
 from rag.labels import Labels
-from rag.load import load
+from rag.load import Reading, load_all, source_of
 from rag.searchable import searchable
 from rag.settings import RagSettings
 from rag.sparse import sparse_documents
 from rag.store import from_payload, to_payload
 from rag.store_qdrant_points import Target
 from rag.store_qdrant_remote import RemoteWriter
-from rag.types import Passage
+from rag.types import Document, Passage
 
 if TYPE_CHECKING:
     from rag.embed import Embedder
@@ -47,33 +47,51 @@ class Job:
     Attributes:
         target: the generation to write to.
         make: makes the embedder on the worker's machine.
+        reading: passwords and OCR, as the driver's settings have them.
         model: name, dimension and hash that the driver's embedder has; another one must not write.
     """
 
     settings: RagSettings
     target: Target
     make: MakeEmbedder
+    reading: Reading
     model: tuple[str, int, str]
 
 
 def read(row: Mapping[str, str], job: Job) -> list[Row]:
-    """The rows of one document: its passages, and what the manifest is to say of it, or why it cannot be read."""
+    """The rows of one file: passages, what the manifest is to say of its documents, and why others cannot be read."""
     file = json.loads(row["row"])
     try:
-        return [_row(each) for each in _read(file["source"], file["path"], Labels(**file["labels"]), job)]
-    except (DocumentError, MissingExtra) as error:
-        return [_row({"failed": str(error), "source": file["source"]})]
+        return [_row({**each, "of": file["source"]}) for each in _read(file["source"], Path(file["path"]), file, job)]
     except HearthError as error:
         return [_row(_stop(error))]
 
 
-def _read(source: str, path: str, labels: Labels, job: Job) -> Iterable[dict[str, Any]]:
+def _read(source: str, path: Path, file: Mapping[str, Any], job: Job) -> Iterable[dict[str, Any]]:
+    """A file's own document, or those of an archive's members; last of all, that it is done."""
+    prefix, labels = source_of(path), Labels(**file["labels"])
+    for place, found in enumerate(load_all(path, reading=job.reading)):
+        name = source + found.source.removeprefix(prefix)
+        if isinstance(found, UnsupportedFormat) and name != source:
+            yield {"unsupported": name}
+        elif isinstance(found, DocumentError):
+            yield {"failed": str(found).replace(found.source, name), "source": name}
+        else:
+            yield from _document(replace(found, source=name), labels, place, job)
+    yield {"done": source}
+
+
+def _document(document: Document, labels: Labels, place: int, job: Job) -> Iterable[dict[str, Any]]:
     settings, embedder = job.settings, _embedder(job.make, job.settings)
-    document = replace(load(Path(path)), source=source)
     passages = labels.on(chunk(document, settings.chunk_tokens, settings.chunk_overlap, embedder.count), document)
-    text = patiently(lambda: _writer(job.settings, job.target).put_text(document.text))
-    entry = {"hash": document.content_hash, "text": text, "passages": len(passages), "title": document.title}
-    yield {"document": {**entry, "media_type": document.media_type}, "source": source}
+    said = {
+        "hash": document.content_hash,
+        "text": patiently(lambda: _writer(settings, job.target).put_text(document.text)),
+        "passages": len(passages),
+        "title": document.title,
+        "media_type": document.media_type,
+    }
+    yield {"document": said, "source": document.source, "place": place}
     for passage in passages:
         yield {"passage": to_payload(passage)}
 

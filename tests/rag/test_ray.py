@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,11 @@ def files(tmp_path):
     (folder / "damaged.pdf").write_bytes(b"%PDF-1.7\nnothing follows")
     (folder / "empty.txt").write_text(" \n")
     (folder / "page.html").write_text("<title>A page</title><h1>Bees</h1><p>Bees make honey in summer.</p>")
+    with zipfile.ZipFile(folder / "pack.zip", "w") as archive:
+        archive.writestr("one.md", "# One\n\nThe first in an archive tells of lighthouses.")
+        archive.writestr("deep/two.txt", "The second tells of harbours. " * 40)
+        archive.writestr("broken.pdf", b"%PDF-1.7\nnothing follows")
+        archive.writestr("unknown.xyz", b"\x00")
     (folder / "left.out").write_bytes(b"\x00\x01")
     return folder
 
@@ -166,14 +172,15 @@ def test_ray_makes_the_index_that_the_local_engine_makes(files, settings, make, 
     progress = []
     report = run_on_ray(files, settings, make, on_progress=progress.append)
     assert_same(report, settings, local, make(settings))
-    assert set(report.failed) == {str(files / "damaged.pdf"), str(files / "empty.txt")}
+    assert set(report.failed) == {f"{files}/{name}" for name in ("damaged.pdf", "empty.txt", "pack.zip!/broken.pdf")}
+    assert {f"{files}/pack.zip!/one.md", f"{files}/pack.zip!/deep/two.txt"} <= set(report.added)
     assert report.duplicates == (str(files / "same.md"),)
-    assert report.unsupported == 1
+    assert report.unsupported == 2
     workers = {(make.notes / what).read_text() for what in ("counts", "embeds")}
     assert len(workers) == 2, "reading and embedding were not in two workers"
     assert str(os.getpid()) not in workers
     assert [p.step for p in progress][-1] == "saved"
-    assert max(p.done for p in progress if p.step == "reading") == 43
+    assert max(p.done for p in progress if p.step == "reading") == 44
 
 
 @pytest.mark.parametrize("victim", ["embeds", "counts"])
@@ -203,7 +210,7 @@ def test_a_worker_that_is_killed_in_the_middle_changes_nothing(files, settings, 
 def test_a_second_run_reads_what_has_changed_only(files, settings, make):
     run_on_ray(files, settings, make)
     quiet = run_on_ray(files, settings, make)
-    assert (quiet.added, quiet.updated, quiet.removed, quiet.unchanged) == ((), (), (), 42)
+    assert (quiet.added, quiet.updated, quiet.removed, quiet.unchanged) == ((), (), (), 43)
     (files / "03.md").write_text("# Changed\n\nThe hearth was rebuilt of brick.\n")
     (files / "04.md").unlink()
     report = run_on_ray(files, settings, make)
@@ -227,7 +234,7 @@ def test_what_an_interrupted_local_run_left_without_vectors_gets_them(files, set
     store.refresh()
     assert store.manifest().pending
     report = run_on_ray(files, settings, make)
-    assert (report.added, report.unchanged) == ((), 42)
+    assert (report.added, report.unchanged) == ((), 43)
     store.refresh()
     assert not store.manifest().pending
     assert store.count() == sum(point.dense is not None for point in store.points()) > 64
