@@ -158,8 +158,11 @@ class Run:
                 member = replace(file, source=source, hash=found.content_hash)
                 self._cut(member, replace(found, source=source), archive=file.source)
         if file.source in self._members:
-            entry = entry_for(file, self.writer.put_text(""), 0, Path(file.path).name, self._labels_for(file.source))
-            self.documents[file.source] = replace(entry, media_type="application/zip")
+            self._keep_archive(file)
+
+    def _keep_archive(self, file: File) -> None:
+        entry = entry_for(file, self.writer.put_text(""), 0, Path(file.path).name, self._labels_for(file.source))
+        self.documents[file.source] = replace(entry, media_type="application/zip")
 
     def _cut(self, file: File, document: Document, archive: str = "") -> None:
         size, overlap = self.settings.chunk_tokens, self.settings.chunk_overlap

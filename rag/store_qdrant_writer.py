@@ -107,7 +107,7 @@ class QdrantWriter(Writer):
     def commit(self, manifest: Manifest) -> Manifest:
         """Switch to this generation by one write: the pointer's, or the alias's where the collection is new.
 
-        What is written afterwards is the next generation.
+        What is written afterwards is the next generation. A commit that failed may be tried again.
         """
         manifest = replace(manifest, generation=self._generation)
         client, target, previous = self._client, self.target, self._previous

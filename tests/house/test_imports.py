@@ -61,6 +61,7 @@ PLACES = {
     "streamlit": ("ui/",),
     "langchain_core": ("decoder/langchain", "rag/langchain.py"),
     "llama_index": ("decoder/llamaindex", "rag/llamaindex.py", "rag/chunk"),
+    "ray": ("rag/ray",),
     "pickle": (),
 }
 

@@ -69,10 +69,11 @@ def data():
     return DATA
 
 
-@pytest.fixture(params=["edge", "memory"])
+@pytest.fixture(params=["edge", "memory", "qdrant"])
 def store(request, tmp_path):
-    """An empty index in every engine that needs no server."""
-    opened = open_store("kb", RagSettings(store=request.param, index_folder=str(tmp_path / "indexes")))
+    """An empty index in every engine that needs no server, and behind a server's interface over HTTP."""
+    more = {"qdrant_url": request.getfixturevalue("loopback").url} if request.param == "qdrant" else {}
+    opened = open_store("kb", RagSettings(store=request.param, index_folder=str(tmp_path / "indexes"), **more))
     yield opened
     opened.close()
 

@@ -3,10 +3,14 @@
 No Qdrant server runs here: an HTTP server on a loopback port speaks its interface over the client's memory store.
 """
 
+import random
 import socket
 import threading
+import time
+from dataclasses import replace
 
 import pytest
+from qdrant_client import QdrantClient, models
 
 from decoder.errors import SettingsError
 from rag.errors import IndexLocked, IndexMismatch, StoreFailed, StoreUnreachable
@@ -17,7 +21,8 @@ from rag.sparse import sparse_documents, sparse_query
 from rag.store import list_indexes, open_store
 from rag.store_qdrant import QdrantStore, connect
 from rag.store_qdrant_lease import LEASE_SECONDS
-from rag.store_qdrant_texts import PART
+from rag.store_qdrant_remote import RemoteWriter
+from rag.store_qdrant_texts import PART, POINTER
 
 FACTS = {"hearth.md": ["The hearth is built of granite."], "garden.md": ["Roses grow here.", "They are watered daily."]}
 
@@ -186,7 +191,7 @@ def test_a_killed_writer_is_undone_by_the_next(open_kb, write, embedder, make_pa
     assert store.count() == 3
     with pytest.raises(IndexLocked):
         store.generation(embedder.dimension)
-    now = __import__("time").time() + LEASE_SECONDS + 1
+    now = time.time() + LEASE_SECONDS + 1
     monkeypatch.setattr("rag.store_qdrant_lease.time.time", lambda: now)
     write(store, {"new.md": ["new"]})
     assert store.count() == 4
@@ -241,25 +246,76 @@ def test_long_texts_and_manifests_are_cut_into_requests_that_fit(store, write, l
     write(store, {"long.md": [long[:100]], "a.md": ["a"]})
     with store.generation(64) as generation:
         known = {**store.manifest().documents, "long.md": entry(generation.put_text(long))}
-        from dataclasses import replace
-
         generation.commit(replace(store.manifest(), documents=known))
     assert store.text("long.md") == long
     assert store.text("a.md") == "a"
 
 
 def test_an_index_of_an_older_version_asks_for_a_rebuild(store, write, loopback):
-    from qdrant_client import models
-
     write(store, FACTS)
     name = loopback.memory.get_aliases().aliases[0].collection_name
-    from rag.store_qdrant_texts import POINTER
-
     loopback.memory.upsert(f"{name}.texts", [models.PointStruct(id=POINTER, vector={}, payload={"manifest": "{}"})])
     with pytest.raises(IndexMismatch, match="rebuild"):
         store.refresh()
     write(store, {"new.md": ["new"]}, fresh=True)
     assert store.count() == 1
+
+
+def test_another_process_writes_to_the_generation_until_its_right_ends(open_kb, settings, embedder, make_passage):
+    store, passages = open_kb(), [make_passage(f"fact {i}", start=i) for i in range(300)]
+    vectors, sparse = embedder.embed([p.text for p in passages]), sparse_documents([p.text for p in passages])
+    with store.generation(embedder.dimension) as generation:
+        remote = RemoteWriter(settings, generation.target)
+        for _ in range(2):  # twice is once
+            remote.upsert(passages, vectors, sparse)
+        generation.commit(manifest(embedder, {"a.md": entry(remote.put_text("x"), len(passages))}))
+    assert store.count() == len(passages)
+    with pytest.raises(IndexLocked):
+        remote.upsert(passages[:1], vectors[:1], sparse[:1])
+
+
+def change(generation, known, chance, embedder, make_passage):
+    """One random change to a generation, and the same to `known`, which maps ids to passages."""
+    source = f"{chance.randint(0, 4)}.md"
+    if chance.random() < 0.3:
+        generation.delete_source(source)
+        for key in [key for key, passage in known.items() if passage.source == source]:
+            del known[key]
+        return
+    made = [
+        replace(make_passage(f"text {i}", source, start=i), title=f"title {chance.randint(0, 2)}")
+        for i in chance.sample(range(6), 3)
+    ]
+    words = [passage.text for passage in made]
+    generation.upsert(made, embedder.embed(words) if chance.random() < 0.7 else None, sparse_documents(words))
+    known.update((passage.id, passage) for passage in made)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_any_history_of_generations_shows_what_a_plain_model_shows(seed, embedder, make_passage):
+    """Changes, discards, crashes and fresh starts by chance; a reader one generation behind sees all it saw."""
+    chance, client = random.Random(seed), QdrantClient(":memory:")
+    writer, reader = QdrantStore("kb", client), QdrantStore("kb", client)
+    model = {}
+    for _ in range(14):
+        fresh = not model or chance.random() < 0.1
+        changed = {} if fresh else dict(model)
+        with writer.generation(embedder.dimension, fresh=fresh) as generation:
+            for _ in range(chance.randint(1, 6)):
+                change(generation, changed, chance, embedder, make_passage)
+            end = chance.choice(["commit", "commit", "commit", "discard", "crash"])
+            if end == "commit":
+                generation.commit(manifest(embedder, {"x": entry(generation.put_text("x"), len(changed))}))
+            elif end == "crash":
+                generation._released = True
+                client.delete_collection("kb.lock")
+        for store, expected in ((reader, model), (writer, changed if end == "commit" else model)):
+            if expected:
+                assert {point.passage.id: point.passage for point in store.points()} == expected
+                assert store.count() == len(expected)
+        model = changed if end == "commit" else model
+        reader.refresh()
+    client.close()
 
 
 # Filters.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from decoder.errors import UsageError
 from ui.cli import wiring
 from ui.cli.main import new_app
 from ui.cli.options import Debug, Json, KnowledgeBaseName
@@ -38,6 +39,13 @@ def index(
     gitignore: Annotated[bool, typer.Option("--gitignore", help="Leave out what .gitignore files leave out.")] = False,
     sitemap: Annotated[bool, typer.Option("--sitemap", help="The addresses are sitemaps: read their pages.")] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Start from nothing; what is not in PATHS goes.")] = False,
+    engine: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--engine", help="local: this process. ray: workers on Ray, with a Qdrant server as the store."),
+    ] = "local",
+    ray_address: Annotated[
+        str, typer.Option("--ray-address", metavar="HOST:PORT", help="A Ray cluster; without it, Ray on this machine.")
+    ] = "",
     json: Json = False,
     debug: Debug = False,
 ) -> int:
@@ -47,10 +55,15 @@ def index(
     run is taken up where it stopped. What has not changed since the last time is left alone, and what was deleted
     from a folder leaves the knowledge base too. The exit code is 2 when nothing at all could be read.
     """
-    with closing(wiring.open_knowledge_base(kb)) as base:
-        labels = wiring.labels(tenant, readers or (), metadata or ())
-        chosen = wiring.selection(include or (), exclude or (), gitignore)
-        report = wiring.read_sources(base, paths, sitemap, rebuild, labels, chosen)
+    labels = wiring.labels(tenant, readers or (), metadata or ())
+    chosen = wiring.selection(include or (), exclude or (), gitignore)
+    if engine == "ray":
+        report = wiring.read_on_ray(kb, paths, rebuild, labels, chosen, ray_address)
+    elif ray_address:
+        raise UsageError("choosing an engine", "--ray-address was given without --engine ray", "Give both or neither")
+    else:
+        with closing(wiring.open_knowledge_base(kb)) as base:
+            report = wiring.read_sources(base, paths, sitemap, rebuild, labels, chosen)
     if json:
         print_json(report)
     else:

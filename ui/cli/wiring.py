@@ -248,6 +248,28 @@ def _together(one: IndexReport, two: IndexReport) -> IndexReport:
     )
 
 
+def read_on_ray(
+    kb: str, sources: Sequence[str], rebuild: bool, labels: Labels | None, selection: Selection, address: str = ""
+) -> IndexReport:
+    """Index files and folders on Ray's workers, at `address` or at the settings' one.
+
+    Raises:
+        UsageError: a web address is among them, or the settings' store is no server.
+    """
+    from rag.ray_engine import index_on_ray
+    from rag.settings import rag_settings
+    from rag.web import is_url
+
+    if any(map(is_url, sources)):
+        raise UsageError("indexing with Ray", "it reads files, not web addresses", "Index those without --engine ray")
+    settings = rag_settings()
+    settings = replace(settings, ray_address=address or settings.ray_address)
+    with progress_bar() as on_progress:
+        report = index_on_ray([Path(s) for s in sources], kb, settings, on_progress, rebuild, labels, selection)
+    remark_failures(report)
+    return report
+
+
 def prepare(kb: str, docs: Path | None, decoder: Decoder | None) -> KnowledgeBase:
     """The knowledge base that `--kb` or `--docs` means, with the documents of `--docs` read into it."""
     if docs is None:
