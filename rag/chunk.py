@@ -14,8 +14,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from rag.chunk_code import CodeCutter, language_of
+from rag.chunk_parents import parents
+from rag.chunk_tables import caption, table_parts
 from rag.sentences import split_sentences
-from rag.structure import Block, Section, sections
+from rag.structure import Block, Cut, Section, Span, sections
 from rag.types import Document, Passage
 
 NAMESPACE = uuid.UUID("6b1f9a52-8c0e-5f7a-9a54-7e1d1f0c2a11")
@@ -25,8 +28,9 @@ WINDOW = 20_000
 """Characters of prose that are split at a time, so that time and memory grow with the text and not faster."""
 LONG_RUN = 1_000
 """A sentence with so many characters between white space is halved; the splitter would count each one by itself."""
+PARENT_TOKENS = 720
+"""Four passages: enough to read around what was found."""
 Count = Callable[[str], int]
-Span = tuple[int, int]
 _ESTIMATE = re.compile(r"[A-Za-z]{1,5}|[0-9]{1,2}|[^\sA-Za-z0-9]")
 
 
@@ -36,17 +40,22 @@ def estimate_tokens(text: str) -> int:
 
 
 def chunk(
-    document: Document, max_tokens: int = 180, overlap: int = 30, count: Count = estimate_tokens
+    document: Document,
+    max_tokens: int = 180,
+    overlap: int = 30,
+    count: Count = estimate_tokens,
+    parent_tokens: int = PARENT_TOKENS,
 ) -> list[Passage]:
     """Cut a document into passages, in order of their place in the text.
 
     Every character that is not white space is in some passage. No passage crosses a page or a heading, and none
-    ends inside a code fence or a table that would fit.
+    ends inside a code fence or a table that would fit. Source code (media type text/x-…) is cut by its syntax.
 
     Args:
         max_tokens: most tokens of a passage by `count`, at least 8. A single character with more stands alone.
         overlap: most tokens of whole sentences that a passage repeats from the one before it in its section.
         count: the embedder's tokenizer as a function from text to number of tokens.
+        parent_tokens: most tokens, estimated, of the wider stretch that a passage knows; 0 for none.
 
     Raises:
         ValueError: `max_tokens` is below 8, or `overlap` is not between 0 and half of it.
@@ -58,13 +67,24 @@ def chunk(
     cutter = _Cutter(document.text, max_tokens, overlap, count)
     line_ends = [match.start() for match in re.finditer("\n", document.text)]
     return [
-        _passage(document, start, end, section, line_ends)
-        for section in sections(document)
-        for start, end in cutter.cut(section)
+        _passage(document, cut, parent, line_ends)
+        for cuts in _cuts(document, cutter)
+        for cut, parent in zip(cuts, parents(document.text, cuts, parent_tokens, estimate_tokens), strict=True)
     ]
 
 
-def _passage(document: Document, start: int, end: int, section: Section, line_ends: list[int]) -> Passage:
+def _cuts(document: Document, cutter: _Cutter) -> Iterator[list[Cut]]:
+    """The cuts of each section; source code is one."""
+    language = language_of(document)
+    if language is not None:
+        yield list(CodeCutter(cutter).cut(language))
+        return
+    for section in sections(document):
+        yield list(cutter.cut(section))
+
+
+def _passage(document: Document, cut: Cut, parent: Span, line_ends: list[int]) -> Passage:
+    start, end = cut.start, cut.end
     return Passage(
         id=str(uuid.uuid5(NAMESPACE, f"{document.source}|{document.content_hash}|{start}|{end}")),
         text=document.text[start:end],
@@ -74,19 +94,30 @@ def _passage(document: Document, start: int, end: int, section: Section, line_en
         end=end,
         line_start=bisect.bisect_left(line_ends, start) + 1,
         line_end=bisect.bisect_left(line_ends, end) + 1,
-        page=section.page,
-        heading=section.heading,
+        page=cut.page,
+        heading=cut.heading,
         content_hash=document.content_hash,
+        context=cut.context,
+        parent_start=parent[0],
+        parent_end=parent[1],
+        media_type=document.media_type,
+        metadata=document.metadata,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A span that fits into a passage; `prose_from` is where the prose at its end begins, for the overlap."""
+    """A span that fits into a passage.
+
+    Attributes:
+        prose_from: where the prose at its end begins, for the overlap.
+        context: of a part of a table; it stays a passage by itself.
+    """
 
     start: int
     end: int
     prose_from: int
+    context: str | None = None
 
 
 class _Cutter:
@@ -96,24 +127,30 @@ class _Cutter:
         self.text, self.max_tokens, self.overlap, self.count = text, max_tokens, overlap, count
         self._split: Callable[[str], list[str]] | None = None
 
-    def cut(self, section: Section) -> Iterator[Span]:
+    def cut(self, section: Section) -> Iterator[Cut]:
         """The passages of one section, without white space around them, each starting after the one before."""
-        whole = self._trim(section.blocks[0].start, section.blocks[-1].end)
+        whole = self.trim(section.blocks[0].start, section.blocks[-1].end)
         if whole[0] == whole[1]:
             return
-        if self._fits(*whole):
-            yield whole
+        if self.fits(*whole):
+            yield Cut(*whole, section.heading, page=section.page)
             return
         previous: _Piece | None = None
         for piece in self._packed(section):
-            yield (self._reach_back(piece, previous), piece.end) if previous else (piece.start, piece.end)
+            start = self._reach_back(piece, previous) if previous and piece.context is None else piece.start
+            yield Cut(start, piece.end, section.heading, piece.context or "", page=section.page)
             previous = piece
 
     def _packed(self, section: Section) -> Iterator[_Piece]:
         """Join neighbours while they fit, leaving room for the overlap."""
         current: _Piece | None = None
-        for piece in (piece for block in section.blocks for piece in self._pieces(block)):
-            if current is not None and self._fits(current.start, piece.end, self.max_tokens - self.overlap):
+        for piece in self._all_pieces(section):
+            alone = piece.context is not None or (current is not None and current.context is not None)
+            if (
+                current is not None
+                and not alone
+                and self.fits(current.start, piece.end, self.max_tokens - self.overlap)
+            ):
                 is_all_prose = piece.prose_from == piece.start and current.prose_from < current.end
                 current = _Piece(current.start, piece.end, current.prose_from if is_all_prose else piece.prose_from)
                 continue
@@ -123,22 +160,32 @@ class _Cutter:
         if current is not None:
             yield current
 
-    def _pieces(self, block: Block) -> Iterator[_Piece]:
-        """A block as spans that fit: whole where it is a fence or a table, else by sentences or lines."""
-        start, end = self._trim(block.start, block.end)
+    def _all_pieces(self, section: Section) -> Iterator[_Piece]:
+        above: Block | None = None
+        for block in section.blocks:
+            yield from self._pieces(block, above)
+            above = block
+
+    def _pieces(self, block: Block, above: Block | None) -> Iterator[_Piece]:
+        """A block as spans that fit: whole where it is a fence or a table, else by sentences, rows or lines."""
+        start, end = self.trim(block.start, block.end)
         if start == end:
             return
         if block.kind == "prose":
             limit = self.max_tokens - self.overlap
-            if self._fits(start, end, limit):
+            if self.fits(start, end, limit):
                 yield _Piece(start, end, start)
                 return
             for a, b in self._windows(start, end):
                 yield from (_Piece(c, d, c) for c, d in self._prose(a, b, limit))
-        elif self._fits(start, end):
+        elif self.fits(start, end):
             yield _Piece(start, end, end)
+        elif block.kind == "table":
+            title = caption(self.text, above.start, above.end) if above and above.kind == "prose" else ""
+            for part in table_parts(self, start, end, title):
+                yield _Piece(part.start, part.end, part.end, part.context)
         else:
-            yield from (_Piece(a, b, b) for a, b in self._lines(start, end))
+            yield from (_Piece(a, b, b) for a, b in self.lines(start, end))
 
     def _windows(self, start: int, end: int) -> Iterator[Span]:
         """Stretches of at most WINDOW characters that end at a paragraph, else a line, else a word where possible."""
@@ -157,12 +204,12 @@ class _Cutter:
                 if _has_long_run(sentence.text):
                     yield from self._sentences(begin, start + sentence.start, limit)
                     begin = start + sentence.end
-                    yield from self._bounded(start + sentence.start, begin)
+                    yield from self.bounded(start + sentence.start, begin)
         yield from self._sentences(begin, end, limit)
 
     def _sentences(self, start: int, end: int, limit: int) -> Iterator[Span]:
         """Prose through LlamaIndex. A chunk is looked for from the end of the one before, past white space only."""
-        start, end = self._trim(start, end)
+        start, end = self.trim(start, end)
         cursor = start
         try:
             parts = self._splitter(limit)(self.text[start:end])
@@ -172,31 +219,31 @@ class _Cutter:
             cursor = self._skip_space(cursor, end)
             if not self.text.startswith(part, cursor):
                 raise AssertionError("a chunk is not where the one before it ended")
-            yield from self._bounded(cursor, cursor + len(part))
+            yield from self.bounded(cursor, cursor + len(part))
             cursor += len(part)
 
-    def _lines(self, start: int, end: int) -> Iterator[Span]:
-        """A fence or table that is too long, by its lines."""
+    def lines(self, start: int, end: int) -> Iterator[Span]:
+        """What is too long, by its lines, and those by words where they are too long."""
         cursor = start
         while cursor < end:
             newline = self.text.find("\n", cursor, end)
             stop = end if newline < 0 else newline
-            a, b = self._trim(cursor, stop)
+            a, b = self.trim(cursor, stop)
             if a < b:
-                yield from self._bounded(a, b)
+                yield from self.bounded(a, b)
             cursor = stop + 1
 
-    def _bounded(self, start: int, end: int) -> Iterator[Span]:
+    def bounded(self, start: int, end: int, limit: int | None = None) -> Iterator[Span]:
         """Halves of a span, and of these, until each fits: tokens of parts need not add up to those of the whole."""
-        if end - start <= 1 or self._fits(start, end):
+        if end - start <= 1 or self.fits(start, end, limit):
             yield start, end
             return
         middle = (start + end) // 2
         space = self.text.rfind(" ", start + 1, middle)
         middle = space if space > start + (end - start) // 4 else middle
-        for a, b in (self._trim(start, middle), self._trim(middle, end)):
+        for a, b in (self.trim(start, middle), self.trim(middle, end)):
             if a < b:
-                yield from self._bounded(a, b)
+                yield from self.bounded(a, b, limit)
 
     def _reach_back(self, piece: _Piece, previous: _Piece) -> int:
         """Where the passage begins when it repeats the last whole sentences of the prose before it."""
@@ -207,7 +254,7 @@ class _Cutter:
         for sentence in reversed(split_sentences(self.text[tail_start : previous.end])):
             start = tail_start + sentence.start
             repeats = self.count(self.text[start : piece.start]) <= self.overlap
-            if start <= previous.start or not repeats or not self._fits(start, piece.end):
+            if start <= previous.start or not repeats or not self.fits(start, piece.end):
                 break
             begin = start
         return begin
@@ -225,10 +272,12 @@ class _Cutter:
             ).split_text
         return self._split
 
-    def _fits(self, start: int, end: int, limit: int | None = None) -> bool:
+    def fits(self, start: int, end: int, limit: int | None = None) -> bool:
+        """Whether the span has at most `limit` tokens, `max_tokens` when None."""
         return self.count(self.text[start:end]) <= (self.max_tokens if limit is None else limit)
 
-    def _trim(self, start: int, end: int) -> Span:
+    def trim(self, start: int, end: int) -> Span:
+        """The span without white space around it."""
         start = self._skip_space(start, end)
         return start, start + len(self.text[start:end].rstrip())
 

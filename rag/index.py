@@ -209,6 +209,6 @@ def _in(documents: Mapping[str, DocumentEntry], sources: Iterable[str]) -> tuple
 
 
 def searchable(passage: Passage) -> str:
-    """What is embedded and weighed: the passage under its document's title and headings, cut short."""
+    """What is embedded and weighed: the passage under its document's title, headings and context, cut short."""
     above = " > ".join(dict.fromkeys(part for part in (passage.title, *passage.heading) if part))
-    return f"{above[:HEADING_CHARACTERS]}\n{passage.text}" if above else passage.text
+    return "\n".join(part for part in (above[:HEADING_CHARACTERS], passage.context, passage.text) if part)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from rag.types import Document
 
 UNSTRUCTURED = frozenset({"text/plain", "application/pdf"})
 Kind = Literal["prose", "fence", "table", "heading"]
+Span: TypeAlias = tuple[int, int]
+"""Character offsets into a document's text, end exclusive."""
 _ATX = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})(.*)$")
@@ -41,6 +43,25 @@ class Section:
 
     blocks: tuple[Block, ...]
     heading: tuple[str, ...] = ()
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a passage is, before it is one.
+
+    Attributes:
+        heading: the path of headings or definitions above it, outermost first.
+        context: what must be read with it, such as the header row of a table that was cut.
+        around: the stretches that it was cut from, widest first; empty where the section is the only one.
+        page: page number from 1 for paged formats.
+    """
+
+    start: int
+    end: int
+    heading: tuple[str, ...] = ()
+    context: str = ""
+    around: tuple[Span, ...] = ()
     page: int | None = None
 
 
