@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rag.chunk_code import CodeCutter, language_of
+from rag.chunk_code import RECORDS, CodeCutter, language_of
 from rag.chunk_parents import parents
 from rag.chunk_tables import caption, table_parts
 from rag.sentences import split_sentences
@@ -30,6 +30,8 @@ LONG_RUN = 1_000
 """A sentence with so many characters between white space is halved; the splitter would count each one by itself."""
 PARENT_TOKENS = 720
 """Four passages: enough to read around what was found."""
+_LANGUAGE = re.compile(r"[`~]{3,}[ \t]*\{?\.?([\w+#-]+)")
+_FENCE_END = re.compile(r"[ \t]*[`~]{3,}[ \t]*")
 Count = Callable[[str], int]
 _ESTIMATE = re.compile(r"[A-Za-z]{1,5}|[0-9]{1,2}|[^\sA-Za-z0-9]")
 
@@ -76,8 +78,8 @@ def chunk(
 def _cuts(document: Document, cutter: _Cutter) -> Iterator[list[Cut]]:
     """The cuts of each section; source code is one."""
     language = language_of(document)
-    if language is not None:
-        yield list(CodeCutter(cutter).cut(language))
+    if language is not None or document.media_type in RECORDS:
+        yield list(CodeCutter(cutter, records=language is None).cut(language or ""))
         return
     for section in sections(document):
         yield list(cutter.cut(section))
@@ -185,7 +187,20 @@ class _Cutter:
             for part in table_parts(self, start, end, title):
                 yield _Piece(part.start, part.end, part.end, part.context)
         else:
-            yield from (_Piece(a, b, b) for a, b in self.lines(start, end))
+            yield from (_Piece(a, b, b) for a, b in self._fenced(start, end))
+
+    def _fenced(self, start: int, end: int) -> Iterator[Span]:
+        """A fence that is too long: its inside by syntax, its first and last line apart."""
+        first = self.text.find("\n", start, end)
+        last = self.text.rfind("\n", start, end)
+        if first < 0 or not _FENCE_END.fullmatch(self.text, last + 1, end):
+            last = end
+        inside = (first, last) if 0 <= first < last else (end, end)
+        yield from self.lines(start, inside[0])
+        named = _LANGUAGE.match(self.text, start, inside[0])
+        for cut in CodeCutter(self).cut(named.group(1) if named else "", *inside):
+            yield cut.start, cut.end
+        yield from self.lines(inside[1], end)
 
     def _windows(self, start: int, end: int) -> Iterator[Span]:
         """Stretches of at most WINDOW characters that end at a paragraph, else a line, else a word where possible."""

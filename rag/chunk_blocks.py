@@ -13,15 +13,15 @@ _Line = tuple[int, int, int]
 """Start, end without the line feed, and indentation; a blank line has none that counts and is left out."""
 
 
-def blocks(text: str) -> Unit:
-    """The whole text as one unit: paragraphs, in them lines with what is indented below them, and so on."""
+def blocks(text: str, begin: int = 0, end: int | None = None) -> Unit:
+    """`text[begin:end]` as one unit: paragraphs, in them lines with what is indented below them, and so on."""
     lines: list[_Line] = []
-    start = 0
-    for line in text.split("\n"):
+    start = begin
+    for line in text[begin:end].split("\n"):
         if line.strip():
             lines.append((start, start + len(line), len(line) - len(line.lstrip())))
         start += len(line) + 1
-    return Unit(0, len(text), parts=partial(_paragraphs, text, lines))
+    return Unit(begin, len(text) if end is None else end, parts=partial(_paragraphs, text, lines))
 
 
 def _paragraphs(text: str, lines: Sequence[_Line]) -> list[Unit]:

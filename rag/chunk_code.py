@@ -22,8 +22,10 @@ DEEPEST = 60
 SMALL = 3
 """A definition of less than one part in three of a passage may share one with its neighbours."""
 _BRACKET = re.compile(r"[)\]};,]+|[({\[]")
-PROSE = frozenset({"markdown", "rst", "log", "tex", "vtt", "subrip", "diff"})
+PROSE = frozenset({"latex", "tex", "markdown", "rst", "log"})
 """Kinds of text/x-… that are no program."""
+RECORDS = frozenset({"application/json", "application/jsonl", "application/xml"})
+"""As they are loaded: records with blank lines between them, or elements indented below each other."""
 
 
 def language_of(document: Document) -> str | None:
@@ -34,17 +36,22 @@ def language_of(document: Document) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class CodeCutter:
-    """Cuts one text with the bounds of `cutter`."""
+    """Cuts one text with the bounds of `cutter`.
+
+    Attributes:
+        records: what blank lines part shares a passage only where it is small, as definitions do.
+    """
 
     cutter: Cutter
+    records: bool = False
 
-    def cut(self, language: str) -> Iterator[Cut]:
-        """The passages of the whole text, in order."""
+    def cut(self, language: str, begin: int = 0, end: int | None = None) -> Iterator[Cut]:
+        """The passages of the text between `begin` and `end`, in order."""
         text = self.cutter.text
-        start, end = self.cutter.trim(0, len(text))
-        if start < end:
-            root = syntax(text, language) or blocks(text)
-            yield from self._span([root], start, end, (), (), 0)
+        begin, end = self.cutter.trim(begin, len(text) if end is None else end)
+        if begin < end:
+            root = syntax(text[begin:end], language, begin) or blocks(text, begin, end)
+            yield from self._span([root], begin, end, (), (), 0)
 
     def _span(
         self, units: Sequence[Unit], start: int, end: int, path: tuple[str, ...], around: tuple[Span, ...], depth: int
@@ -65,11 +72,12 @@ class CodeCutter:
     ) -> Iterator[Cut]:
         """The groups of one level, neighbours joined while they fit and are statements or small."""
         waiting: Cut | None = None
+        alone = self.records and depth == 1
         for group, a, b in self._groups(units, start, end):
             name = next((unit.name for unit in reversed(group) if unit.name), "")
             for cut in self._span(group, a, b, (*path, name) if name else path, around, depth):
                 is_whole = cut.around == around
-                if waiting is not None and is_whole and self._join(waiting, cut, path):
+                if waiting is not None and is_whole and self._join(waiting, cut, None if alone else path):
                     waiting = Cut(waiting.start, cut.end, path, around=around)
                     continue
                 if waiting is not None:
@@ -80,7 +88,7 @@ class CodeCutter:
         if waiting is not None:
             yield waiting
 
-    def _join(self, before: Cut, after: Cut, path: tuple[str, ...]) -> bool:
+    def _join(self, before: Cut, after: Cut, path: tuple[str, ...] | None) -> bool:
         small = self.cutter.max_tokens // SMALL
         may = all(cut.heading == path or self.cutter.fits(cut.start, cut.end, small) for cut in (before, after))
         return may and self.cutter.fits(before.start, after.end)

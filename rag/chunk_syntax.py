@@ -85,8 +85,12 @@ class Unit:
     parts: Callable[[], list[Unit]] = list
 
 
-def syntax(text: str, language: str) -> Unit | None:
-    """The whole text as one unit, or None where no grammar is at hand, it is too long or takes too long to parse."""
+def syntax(text: str, language: str, origin: int = 0) -> Unit | None:
+    """The whole text as one unit, or None where no grammar is at hand, it is too long or takes too long to parse.
+
+    Args:
+        origin: where `text` begins in the document, which the offsets of units refer to.
+    """
     grammar = _grammar(ALIASES.get(language.lower(), language.lower()))
     source = text.encode("utf-8", "replace")
     if grammar is None or len(source) > MOST_BYTES:
@@ -101,8 +105,8 @@ def syntax(text: str, language: str) -> Unit | None:
         )
     except ValueError:  # it was stopped
         return None
-    place = _places(text, source)
-    return Unit(0, len(text), parts=lambda: list(_children(tree.root_node, place)))
+    place = _places(text, source, origin)
+    return Unit(origin, origin + len(text), parts=lambda: list(_children(tree.root_node, place)))
 
 
 @cache
@@ -118,12 +122,12 @@ def _grammar(language: str) -> Language | None:
         return None
 
 
-def _places(text: str, source: bytes) -> Callable[[int], int]:
+def _places(text: str, source: bytes, origin: int) -> Callable[[int], int]:
     """From an offset in bytes to one in characters."""
     if len(text) == len(source):
-        return lambda offset: offset
+        return lambda offset: origin + offset
     starts = [0, *itertools.accumulate(len(c.encode("utf-8", "replace")) for c in text)]
-    return lambda offset: bisect.bisect_left(starts, offset)
+    return lambda offset: origin + bisect.bisect_left(starts, offset)
 
 
 def _unit(node: Node, place: Callable[[int], int], is_body: bool = False, closes: bool = False) -> Unit:

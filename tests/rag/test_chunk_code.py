@@ -208,3 +208,22 @@ def test_this_rooms_own_files_are_cut_at_definitions():
                     [(function.name,)],
                     [()][: len(passages) == 1],
                 )
+
+
+def test_a_long_fence_is_cut_by_the_syntax_of_its_language():
+    functions = [definition(name, 5).strip() for name in ("first", "second", "third")]
+    fence = "```python\n" + "\n\n\n".join(functions) + "\n```"
+    passages = chunk(Document("a.md", f"# Steps\n\n{fence}\n", "h", "text/markdown"), 90, 0)
+    assert {passage.heading for passage in passages} == {("Steps",)}
+    for function in functions:
+        assert sum(function in passage.text for passage in passages) == 1
+
+
+def test_a_record_is_a_passage_unless_it_is_small():
+    long = [f"id: {n}\ntext: " + f"word{n} " * 30 for n in range(4)]
+    passages = chunk(Document("a.jsonl", "\n\n".join(long), "h", "application/jsonl"), 100, 10)
+    assert [p.text for p in passages] == [record.strip() for record in long]
+    short = "\n\n".join(f"id: {n}\nname: x" for n in range(60))
+    passages = chunk(Document("a.jsonl", short, "h", "application/jsonl"), 100, 10)
+    assert 3 < len(passages) < 15
+    assert all(p.text.startswith("id: ") and p.text.endswith("name: x") for p in passages)
