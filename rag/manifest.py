@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import IndexMismatch, StoreFailed
@@ -35,6 +35,7 @@ class DocumentEntry:
         mtime_ns, size: of the file when it was read, nanoseconds and bytes; equal ones save hashing it again.
         path: absolute, where the file was.
         duplicate_of: the source that holds the passages when another file has the same bytes.
+        tenant, readers: who may see it.
     """
 
     hash: str
@@ -45,6 +46,8 @@ class DocumentEntry:
     size: int
     path: str
     duplicate_of: str = ""
+    tenant: str = ""
+    readers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,8 @@ def parse(text: str | bytes) -> Manifest:
             raise IndexMismatch(STEP, cause, REBUILD)
         if checksum != _checksum(body):
             raise ValueError("the checksum does not match")
-        body["documents"] = {str(k): _typed(DocumentEntry, v) for k, v in body["documents"].items()}
+        entries = {str(k): _typed(DocumentEntry, v) for k, v in body["documents"].items()}
+        body["documents"] = {k: replace(entry, readers=tuple(entry.readers)) for k, entry in entries.items()}
         manifest: Manifest = _typed(Manifest, body)
         if not is_generation(manifest.generation):
             raise ValueError("the generation has an impossible name")

@@ -18,10 +18,11 @@ from uuid import UUID
 
 from decoder.errors import HearthError, UsageError
 from rag.errors import IndexNotFound, StoreFailed
+from rag.filters import FIELDS, Where
 from rag.manifest import Manifest
 from rag.settings import RagSettings, check_index_name, index_folder, is_index_name
 from rag.sparse import SparseVector
-from rag.types import Passage
+from rag.types import Passage, Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,18 +80,16 @@ class Store(ABC):
         """Passages in the index."""
 
     @abstractmethod
-    def search_dense(
-        self, vector: NDArray[np.float32], limit: int, sources: Sequence[str] | None = None
-    ) -> list[Scored]:
+    def search_dense(self, vector: NDArray[np.float32], limit: int, where: Where | None = None) -> list[Scored]:
         """The nearest passages with their cosine similarity, best first; exact, not approximate.
 
         Args:
             vector: shape [dimension].
-            sources: search these documents only; None searches all, an empty sequence none.
+            where: what may be found; it holds inside the search, so that `limit` is of what may.
         """
 
     @abstractmethod
-    def search_sparse(self, vector: SparseVector, limit: int, sources: Sequence[str] | None = None) -> list[Scored]:
+    def search_sparse(self, vector: SparseVector, limit: int, where: Where | None = None) -> list[Scored]:
         """The passages with the highest BM25 score (above 0), best first; inverse frequencies over all passages."""
 
     @abstractmethod
@@ -140,16 +139,36 @@ def list_indexes(settings: RagSettings) -> list[str]:
 
 
 def to_payload(passage: Passage) -> dict[str, Any]:
-    """Everything of a passage, as JSON, so that it can be rebuilt from the store alone."""
+    """Everything of a passage, as JSON, so that it can be rebuilt from the store alone, and `facts` to filter by."""
     metadata = {key: list(value) if isinstance(value, tuple) else value for key, value in passage.metadata.items()}
     lists = {"heading": list(passage.heading), "readers": list(passage.readers), "metadata": metadata}
-    return {**asdict(passage), **lists}
+    return {**asdict(passage), **lists, "facts": facts(passage)}
+
+
+def facts(passage: Passage) -> list[str]:
+    """What equality is asked of, as texts: fields of the passage and its metadata, one for each item of a list."""
+    known = {name: getattr(passage, name) for name in FIELDS if name != "source"}
+    found = []
+    for name, value in {**known, **passage.metadata}.items():
+        items = value if isinstance(value, tuple) else () if value is None or value == "" else (value,)
+        found += [fact(name, item) for item in items]
+    return found
+
+
+def fact(field: str, value: Value) -> str:
+    """One of `facts`: "year=2020", "draft=true"; a text in quotes, so that "2020" is not the number."""
+    if isinstance(value, bool):
+        return f"{field}={str(value).lower()}"
+    if isinstance(value, str):
+        return f'{field}="{value}"'
+    return f"{field}={int(value) if float(value).is_integer() else value!r}"
 
 
 def from_payload(payload: Mapping[str, Any] | None) -> Passage:
     """The passage in a payload; raises StoreFailed when it is not one."""
     try:
         known = dict(payload or {})
+        known.pop("facts", None)
         known["heading"], known["readers"] = tuple(known["heading"]), tuple(known.get("readers", ()))
         metadata = known.get("metadata", {}).items()
         known["metadata"] = {key: tuple(value) if isinstance(value, list) else value for key, value in metadata}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag import generations as disk
 from rag.errors import StoreFailed
+from rag.filters import Where
 from rag.manifest import Manifest
 from rag.sparse import SparseVector
 from rag.store import (
@@ -31,7 +32,8 @@ from rag.store import (
     ranked,
     unknown_source,
 )
-from rag.store_edge_writer import EdgeWriter, check_shard, from_sources
+from rag.store_edge_writer import EdgeWriter, check_shard
+from rag.store_where import edge_filter
 from rag.types import Passage
 
 if TYPE_CHECKING:
@@ -112,15 +114,13 @@ class EdgeStore(Store):
         with engine_errors(READ):
             return reading.shard.count(CountRequest(exact=True))
 
-    def search_dense(
-        self, vector: NDArray[np.float32], limit: int, sources: Sequence[str] | None = None
-    ) -> list[Scored]:
+    def search_dense(self, vector: NDArray[np.float32], limit: int, where: Where | None = None) -> list[Scored]:
         """Exact cosine search."""
         from qdrant_edge import Query
 
-        return self._search(Query.Nearest(vector.tolist(), using="dense"), limit, sources)
+        return self._search(Query.Nearest(vector.tolist(), using="dense"), limit, where)
 
-    def search_sparse(self, vector: SparseVector, limit: int, sources: Sequence[str] | None = None) -> list[Scored]:
+    def search_sparse(self, vector: SparseVector, limit: int, where: Where | None = None) -> list[Scored]:
         """BM25 search."""
         from qdrant_edge import Query
         from qdrant_edge import SparseVector as EdgeVector
@@ -128,17 +128,14 @@ class EdgeStore(Store):
         if not vector.indices:
             return []
         query = Query.Nearest(EdgeVector(list(vector.indices), list(vector.values)), using="sparse")
-        return [scored for scored in self._search(query, limit, sources) if scored[1] > 0]
+        return [scored for scored in self._search(query, limit, where) if scored[1] > 0]
 
-    def _search(self, query: Any, limit: int, sources: Sequence[str] | None) -> list[Scored]:
+    def _search(self, query: Any, limit: int, where: Where | None) -> list[Scored]:
         from qdrant_edge import QueryRequest, SearchParams
 
         reading = self._reading()
-        if sources is not None and not sources:
-            return []
-        where = None if sources is None else from_sources(sources)
         request = QueryRequest(
-            limit=limit, query=query, with_payload=True, filter=where, params=SearchParams(exact=True)
+            limit=limit, query=query, with_payload=True, filter=edge_filter(where), params=SearchParams(exact=True)
         )
         with engine_errors(READ):
             points = reading.shard.query(request)

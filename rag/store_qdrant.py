@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from decoder.errors import MissingExtra
 from rag.errors import StoreFailed
+from rag.filters import Where
 from rag.manifest import Manifest, is_generation, parse
 from rag.settings import RagSettings, is_index_name
 from rag.sparse import SparseVector
@@ -38,9 +39,9 @@ from rag.store_qdrant_writer import (
     QdrantWriter,
     aliased,
     drop_generations,
-    from_sources,
     text_id,
 )
+from rag.store_where import qdrant_filter
 from rag.types import Passage
 
 if TYPE_CHECKING:
@@ -112,34 +113,30 @@ class QdrantStore(Store):
         with engine_errors(READ):
             return self.client.count(collection, exact=True).count
 
-    def search_dense(
-        self, vector: NDArray[np.float32], limit: int, sources: Sequence[str] | None = None
-    ) -> list[Scored]:
+    def search_dense(self, vector: NDArray[np.float32], limit: int, where: Where | None = None) -> list[Scored]:
         """Exact cosine search."""
-        return self._search(vector.tolist(), "dense", limit, sources)
+        return self._search(vector.tolist(), "dense", limit, where)
 
-    def search_sparse(self, vector: SparseVector, limit: int, sources: Sequence[str] | None = None) -> list[Scored]:
+    def search_sparse(self, vector: SparseVector, limit: int, where: Where | None = None) -> list[Scored]:
         """BM25 search."""
         from qdrant_client import models
 
         if not vector.indices:
             return []
         query = models.SparseVector(indices=list(vector.indices), values=list(vector.values))
-        return [scored for scored in self._search(query, "sparse", limit, sources) if scored[1] > 0]
+        return [scored for scored in self._search(query, "sparse", limit, where) if scored[1] > 0]
 
-    def _search(self, query: Any, using: str, limit: int, sources: Sequence[str] | None) -> list[Scored]:
+    def _search(self, query: Any, using: str, limit: int, where: Where | None) -> list[Scored]:
         from qdrant_client import models
 
         collection, _ = self._reading()
-        if sources is not None and not sources:
-            return []
         with engine_errors(READ):
             answer = self.client.query_points(
                 collection,
                 query=query,
                 using=using,
                 limit=limit,
-                query_filter=None if sources is None else from_sources(sources),
+                query_filter=qdrant_filter(where),
                 search_params=None if self._in_memory else models.SearchParams(exact=True),  # memory is always exact
                 with_payload=True,
             )

@@ -11,6 +11,7 @@ import pytest
 
 from decoder.errors import UsageError
 from rag.errors import IndexLocked, IndexNotFound, StoreFailed
+from rag.filters import Where
 from rag.manifest import Manifest
 from rag.settings import RagSettings
 from rag.sparse import SparseVector, sparse_documents, sparse_query
@@ -85,11 +86,11 @@ def test_limit_and_sources_narrow_a_search(store, write, embedder):
     write(store, FACTS)
     query, terms = embedder.embed_query("roses granite wind"), sparse_query("roses granite wind")
     assert len(store.search_dense(query, 2)) == 2
-    for found in (store.search_dense(query, 9, ["garden.md"]), store.search_sparse(terms, 9, ["garden.md"])):
+    garden, both = (Where().and_sources(names) for names in (["garden.md"], ["garden.md", "ships.md"]))
+    for found in (store.search_dense(query, 9, garden), store.search_sparse(terms, 9, garden)):
         assert {passage.source for passage, _ in found} == {"garden.md"}
-    assert {p.source for p, _ in store.search_dense(query, 9, ["garden.md", "ships.md"])} == {"garden.md", "ships.md"}
-    assert store.search_dense(query, 9, ["unknown.md"]) == []
-    assert store.search_dense(query, 9, []) == []
+    assert {p.source for p, _ in store.search_dense(query, 9, both)} == {"garden.md", "ships.md"}
+    assert store.search_dense(query, 9, Where().and_sources(["unknown.md"])) == []
 
 
 def test_passages_come_in_the_order_asked_for_without_unknown_ones(store, write, embedder):
