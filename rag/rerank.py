@@ -100,6 +100,7 @@ def _read(passage: Passage) -> str:
 
 def _load(folder: Path, device: str | None) -> CrossEncoder:
     import torch
+    from safetensors import SafetensorError
     from sentence_transformers import CrossEncoder
 
     try:
@@ -113,7 +114,7 @@ def _load(folder: Path, device: str | None) -> CrossEncoder:
                 activation_fn=torch.nn.Identity(),
                 model_kwargs={"use_safetensors": True},
             )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         cause = f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         raise RerankerError(STEP, cause, "Choose a sentence-transformers cross-encoder") from error
     if model.num_labels != 1:

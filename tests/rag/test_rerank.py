@@ -35,8 +35,7 @@ def folder(tmp_path_factory):
 
     made = tmp_path_factory.mktemp("reranker")
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who", "waters", "roses", "wall", "##s", "the", "grow"]
-    (made / "vocab.txt").write_text("\n".join(words))
-    BertTokenizerFast(vocab_file=str(made / "vocab.txt")).save_pretrained(made)
+    BertTokenizerFast(vocab={word: number for number, word in enumerate(words)}).save_pretrained(made)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(words),
@@ -46,6 +45,7 @@ def folder(tmp_path_factory):
         intermediate_size=16,
         max_position_embeddings=512,
         num_labels=1,
+        initializer_range=0.5,
     )
     BertForSequenceClassification(config).save_pretrained(made, safe_serialization=True)
     return made
