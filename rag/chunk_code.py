@@ -62,6 +62,12 @@ class CodeCutter:
             yield Cut(start, end, path, around=around)
             return
         around = (*around, (start, end))
+        described = next((unit.start for unit in units if not unit.leads), start)
+        if start < described and self.cutter.fits(*self.cutter.trim(described, end)):
+            leads = [unit for unit in units if unit.start < described]
+            yield from self._span(leads, start, described, path, around, depth + 1)
+            yield Cut(*self.cutter.trim(described, end), path, around=around)
+            return
         if depth > DEEPEST or "\n" not in self.cutter.text[start:end] or not any(unit.parts() for unit in units):
             yield from self._packed_lines(start, end, path, around)
         else:

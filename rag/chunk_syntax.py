@@ -10,7 +10,7 @@ import bisect
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -144,12 +144,12 @@ def _unit(node: Node, place: Callable[[int], int], is_body: bool = False, closes
 
 
 def _children(node: Node, place: Callable[[int], int]) -> Iterator[Unit]:
-    """The parts of a node in order. A wrapper's definition is opened at once, so that its name counts once."""
+    """The parts of a node in order. A wrapper's definition has no name there, so that it counts once."""
     inner = _wrapped(node)
     bodies = {body.id for field in BODIES if (body := node.child_by_field_name(field)) is not None}
     for position, child in enumerate(node.children):
         if inner is not None and child.id == inner.id:
-            yield from _children(child, place)
+            yield replace(_unit(child, place), name="")
         elif child.end_byte > child.start_byte:
             yield _unit(child, place, child.id in bodies, closes=position == 0 and _is_docstring(node, child))
 

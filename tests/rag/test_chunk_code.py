@@ -88,6 +88,15 @@ def test_functions_that_fit_are_passages_of_their_own_with_what_describes_them()
     ]
 
 
+def test_where_a_function_and_what_describes_it_do_not_fit_together_the_function_stays_whole():
+    for above in ("@cases(\n" + "    'a case of some words',\n" * 8 + ")\n", "# A line of a long comment.\n" * 8):
+        function = definition("first", 5)
+        passages = chunk(code(f"{above}{function}"), 80, 0)
+        assert len(passages) == 2
+        assert passages[1].text == function.strip()
+        assert {passage.heading for passage in passages} == {("first",)}
+
+
 def test_small_neighbours_share_a_passage_under_what_is_around_them():
     getters = "".join(f"    def get_{n}(self):\n        return self.{n}\n\n" for n in "abcdefghijkl")
     passages = chunk(code(f"class Big:\n    '''Holds.'''\n\n{getters}"), 80, 0)
