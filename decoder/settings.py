@@ -20,7 +20,7 @@ from decoder.errors import SettingsError
 
 S = TypeVar("S")
 STEP = "reading settings"
-SECRET_FIELDS = frozenset({"api_key"})
+SECRET_FIELDS = frozenset({"api_key", "pdf_passwords"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,14 @@ class DocumentLimit(DocumentError):
     """Loading the file took more than its time, memory or size limit."""
 
 
+class FetchRefused(DocumentError):
+    """An address that is not fetched: its scheme, its port, where it leads, or what its site's robots.txt says."""
+
+
+class FetchFailed(DocumentError):
+    """The address may be fetched, but the server did not give the page."""
+
+
 class EmbedderError(UsageError):
     """The embedding model cannot be found, or is not the one that it claims to be."""
 
@@ -54,6 +62,14 @@ class IndexLocked(UsageError):
 
 class StoreFailed(ServiceError):
     """The vector store could not read or write."""
+
+
+class StoreUnreachable(StoreFailed):
+    """The vector store's server does not answer, or not now; the same request may succeed later."""
+
+
+class EngineFailed(ServiceError):
+    """The engine that spreads indexing over several processes could not do it."""
 
 
 class QuestionTooLong(UsageError):

@@ -1,14 +1,19 @@
 """Generations of an index on disk: who may write, who still reads, which one answers.
 
     <index>/
-      manifest.json              names the generation that answers; replaced in one step
+      manifest.json              of the generation that answers; replaced in one step
       write.lock                 held by the one writer
+      texts.sqlite               the documents' texts by their hash
       generations/<name>/
+        manifest.json            of this generation, for what still reads it and for `hearth kb repair`
+        terms.npy                how many passages hold each term (rag/terms.py)
         readers.lock             shared by its readers; who gets it alone may delete the generation
+      shards/<name>/             sealed passages, shared by the generations whose manifests name them
         load.lock                held while the engine opens the shard, which rewrites its configuration
-        shard/  texts/<sha256>
+        shard/
 
-All locks are `flock`: they end with their process, however it ends. Knows nothing of what a shard is.
+A generation is its manifest: a small change writes one small shard and names the old ones again. All locks are
+`flock`: they end with their process, however it ends. Knows nothing of what a shard is.
 """
 
 from __future__ import annotations
@@ -17,10 +22,11 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from decoder.errors import HearthError
 from rag.errors import IndexLocked, StoreFailed
 from rag.manifest import Manifest, dump, is_generation, parse
 
@@ -30,6 +36,11 @@ LOAD_SECONDS = 60.0
 def generation_folder(index: Path, name: str) -> Path:
     """Where generation `name` lives."""
     return index / "generations" / name
+
+
+def shard_folder(index: Path, name: str) -> Path:
+    """Where shard `name` lives."""
+    return index / "shards" / name
 
 
 def read_manifest(index: Path) -> Manifest | None:
@@ -51,15 +62,38 @@ def manifest_stamp(index: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
+def begin(index: Path, name: str) -> Path:
+    """An empty folder for a new generation. The caller holds the write lock."""
+    folder = generation_folder(index, name)
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / "readers.lock").touch(mode=0o600)
+    return folder
+
+
+def begin_shard(index: Path, name: str) -> Path:
+    """An empty folder for a new shard. The caller holds the write lock."""
+    folder = shard_folder(index, name)
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / "load.lock").touch(mode=0o600)
+    return folder
+
+
 def write_manifest(index: Path, manifest: Manifest) -> None:
     """Switch: written aside, synced, moved over the old one, and the folder synced."""
-    aside = index / "manifest.json.new"
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(dump(manifest))
+    text = dump(manifest)
+    _write(generation_folder(index, manifest.generation) / "manifest.json", text)
+    sync(generation_folder(index, manifest.generation))
+    sync(index / "generations")
+    _write(index / "manifest.json.new", text)
+    (index / "manifest.json.new").replace(index / "manifest.json")
+    sync(index)
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    aside.replace(index / "manifest.json")
-    sync(index)
 
 
 def lock_writer(index: Path) -> int:
@@ -100,7 +134,7 @@ def lock_reader(folder: Path) -> int | None:
 
 @contextmanager
 def load_lock(folder: Path) -> Iterator[None]:
-    """Alone while the engine opens the shard in `folder`, or while it is copied; waits up to a minute."""
+    """Alone while the engine opens the shard in `folder`; waits up to a minute."""
     descriptor = os.open(folder / "load.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         deadline = time.monotonic() + LOAD_SECONDS
@@ -119,79 +153,58 @@ def load_lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def begin(index: Path, name: str) -> Path:
-    """An empty folder for a new generation. The caller holds the write lock."""
-    folder = generation_folder(index, name)
-    (folder / "texts").mkdir(mode=0o700, parents=True)
-    for lock in ("readers.lock", "load.lock"):
-        (folder / lock).touch(mode=0o600)
-    return folder
+def last_name(index: Path) -> str:
+    """The newest name in use by a generation or a shard, finished or not; empty for none."""
+    names = [folder.name for part in ("generations", "shards") for folder in _folders(index / part)]
+    return max(names, default="")
 
 
-def last_generation(index: Path) -> str:
-    """The newest name in use, finished or not; empty for none."""
-    parent = index / "generations"
-    names = [folder.name for folder in parent.iterdir()] if parent.is_dir() else []
-    return max(filter(is_generation, names), default="")
+def clean(index: Path, current: Manifest | None) -> list[Manifest]:
+    """Remove the generations that nobody reads, and the shards that none of the others names.
+
+    Returns the manifests of the generations that stay. The caller holds the write lock and writes no shard.
+    """
+    living = [current] if current is not None else []
+    for folder in _folders(index / "generations"):
+        if (current is None or folder.name != current.generation) and not _remove_unread(folder):
+            living += _own_manifest(folder)
+    needed = {shard.name for manifest in living for shard in manifest.shards}
+    for folder in _folders(index / "shards"):
+        if folder.name not in needed:
+            shutil.rmtree(folder, ignore_errors=True)
+    return living
 
 
-def clean(index: Path, keep: str) -> None:
-    """Remove every generation but `keep` that nobody reads. The caller holds the write lock."""
-    parent = index / "generations"
-    for folder in parent.iterdir() if parent.is_dir() else ():
-        if folder.name != keep and is_generation(folder.name):
-            _remove_unread(folder)
+def saved_manifests(index: Path) -> list[Manifest]:
+    """The manifests that generations keep of themselves and that can be read, newest first."""
+    folders = sorted(_folders(index / "generations"), key=lambda folder: folder.name, reverse=True)
+    return [manifest for folder in folders for manifest in _own_manifest(folder)]
 
 
-def _remove_unread(folder: Path) -> None:
+def _own_manifest(folder: Path) -> Sequence[Manifest]:
+    try:
+        return [parse((folder / "manifest.json").read_bytes())]
+    except (OSError, HearthError):
+        return []  # it was never finished, or is damaged: nothing reads it by that
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [folder for folder in parent.iterdir() if is_generation(folder.name)] if parent.is_dir() else []
+
+
+def _remove_unread(folder: Path) -> bool:
     try:
         descriptor = os.open(folder / "readers.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError:
-        return  # left for the next writer
+        return False  # left for the next writer
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)
+        return True
     except BlockingIOError:
-        pass  # somebody still reads it: the next writer tries again
+        return False  # somebody still reads it: the next writer tries again
     finally:
         os.close(descriptor)
-
-
-def copy_shard(source: Path, target: Path) -> None:
-    """Copy a folder of files, holes kept: the engine's files are mostly holes, 32 MiB for a few kilobytes."""
-    for folder, _, names in os.walk(source):
-        here = target / Path(folder).relative_to(source)
-        here.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name in names:
-            _copy_sparse(Path(folder) / name, here / name)
-
-
-def _copy_sparse(source: Path, target: Path) -> None:
-    with source.open("rb", buffering=0) as reading, target.open("wb", buffering=0) as writing:
-        size, position = os.fstat(reading.fileno()).st_size, 0
-        with suppress(OSError):  # ENXIO: no data after `position`
-            while position < size:
-                start = os.lseek(reading.fileno(), position, os.SEEK_DATA)
-                position = os.lseek(reading.fileno(), start, os.SEEK_HOLE)
-                _copy_range(reading.fileno(), writing.fileno(), start, position)
-        writing.truncate(size)
-
-
-def _copy_range(reading: int, writing: int, start: int, end: int) -> None:
-    while start < end:
-        data = os.pread(reading, min(end - start, 1 << 20), start)
-        if not data:
-            return
-        start += os.pwrite(writing, data, start)
-
-
-def link_texts(source: Path, target: Path) -> None:
-    """The texts of one generation in another, without copying where the file system has hard links."""
-    for path in source.iterdir():
-        try:
-            os.link(path, target / path.name)
-        except OSError:
-            shutil.copyfile(path, target / path.name)
 
 
 def sync_tree(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +18,7 @@ from decoder.errors import UsageError
 from rag.extract import extract
 from rag.filters import Access, Where
 from rag.generate import generate
+from rag.labels import labels_of
 from rag.settings import RagSettings, check_index_name, rag_settings
 from rag.support import Support, assess
 from rag.types import Answer, AnswerDelta, Citation, Hit, IndexReport
@@ -26,14 +27,20 @@ if TYPE_CHECKING:
     from decoder.base import Decoder
     from decoder.types import Message
     from rag.embed import Embedder
+    from rag.errors import DocumentError
     from rag.explain import Explanation
-    from rag.index import IndexProgress
+    from rag.index import IndexProgress, Selection
+    from rag.labels import Labels
     from rag.langchain import HearthRetriever
     from rag.llamaindex import HearthNodeRetriever
-    from rag.manifest import DocumentEntry
+    from rag.manifest import DocumentEntry, Manifest
+    from rag.repair import RepairReport
     from rag.rerank import Reranker
     from rag.retrieve import Search, Steps
     from rag.store import Store
+    from rag.types import Document
+    from rag.verify import Problem
+    from rag.web import Crawl
 
 LINES_AROUND = 3
 
@@ -99,11 +106,15 @@ class KnowledgeBase:
         on_progress: Callable[[IndexProgress], None] | None = None,
         *,
         rebuild: bool = False,
+        labels: Labels | None = None,
+        selection: Selection | None = None,
     ) -> IndexReport:
         """Index files and folders: new and changed ones are read, deleted ones forgotten, the rest stays.
 
         Args:
             rebuild: start from nothing; whatever is not in `paths` goes.
+            labels: whose documents these are, who may see them, and metadata; None leaves each as it was.
+            selection: patterns of files in folders to take or to leave out.
 
         Raises:
             UsageError: a path does not exist, or the index was made otherwise (IndexMismatch).
@@ -116,7 +127,56 @@ class KnowledgeBase:
         for path in files:
             if not path.exists():
                 raise UsageError("reading documents", f"{path} does not exist", "Give a file or a folder")
-        return index(files, self.store, self.embedder, on_progress, self._settings, rebuild)
+        return index(files, self.store, self.embedder, on_progress, self._settings, rebuild, labels, selection)
+
+    def add_documents(
+        self,
+        documents: Iterable[Document | DocumentError],
+        on_progress: Callable[[IndexProgress], None] | None = None,
+        *,
+        labels: Labels | None = None,
+    ) -> IndexReport:
+        """Add documents that are no files, such as fetched pages. Raises IndexMismatch, IndexLocked, StoreFailed."""
+        from rag.index import index_documents
+
+        return index_documents(documents, self.store, self.embedder, on_progress, self._settings, labels)
+
+    def add_urls(
+        self,
+        urls: Sequence[str],
+        on_progress: Callable[[IndexProgress], None] | None = None,
+        *,
+        sitemap: bool = False,
+        crawl: Crawl | None = None,
+        labels: Labels | None = None,
+    ) -> IndexReport:
+        """Fetch pages under guard and index them; those that have not changed since the last time are not read again.
+
+        A page that cannot be fetched is listed in the report, and what was known of it stays.
+
+        Args:
+            sitemap: `urls` are sitemaps; their pages are meant.
+            crawl: what may be fetched, and how politely.
+
+        Raises:
+            IndexMismatch, IndexLocked, StoreFailed: as `add` does.
+        """
+        from rag.fetch import Validators
+        from rag.web import DEFAULT_CRAWL, Unchanged, fetch_documents
+
+        known = {s: Validators(*e.validators) for s, e in self.documents().items() if e.validators}
+        unchanged = 0
+
+        def changed() -> Iterator[Document | DocumentError]:
+            nonlocal unchanged
+            for found in fetch_documents(urls, crawl or DEFAULT_CRAWL, sitemap=sitemap, known=known):
+                if isinstance(found, Unchanged):
+                    unchanged += 1
+                else:
+                    yield found
+
+        report = self.add_documents(changed(), on_progress, labels=labels)
+        return replace(report, unchanged=report.unchanged + unchanged)
 
     def search(
         self,
@@ -265,15 +325,47 @@ class KnowledgeBase:
 
         if source not in self.documents():
             raise unknown_source(source)
-        known = dict(self._everything())
-        heirs = [Path(entry.path) for entry in known.values() if entry.duplicate_of == source]
-        del known[source]
-        with self.store.generation(self.embedder.dimension) as writer:
-            writer.delete_source(source)
+        if not self.store.refresh():
+            raise unknown_source(source)
+        with self.store.generation(self.store.manifest().dimension) as writer:
+            self.store.refresh()  # nobody else writes from here on
+            known = dict(self.store.manifest().documents)
+            if source not in known:
+                raise unknown_source(source)
+            entry = known.pop(source)
+            heirs = [name for name, other in known.items() if other.duplicate_of == source]
+            members = [name for name, other in known.items() if other.member_of == source]
+            for name in (source, *members):
+                known.pop(name, None)
+                writer.delete_source(name)
             writer.commit(replace(self.store.manifest(), documents=known))
         if heirs:
             self.store.refresh()
-            self.add(heirs)
+            self.add([Path(known[name].path) for name in heirs], labels=labels_of(entry))
+
+    def verify(self) -> builtins.list[Problem]:
+        """Every problem of the index: damaged files, texts, passages, vectors. Raises IndexNotFound, StoreFailed."""
+        from rag.verify import verify
+
+        return verify(self.store)
+
+    def repair(self, on_progress: Callable[[IndexProgress], None] | None = None) -> RepairReport:
+        """Take out what is damaged and read it again. Raises IndexNotFound, IndexLocked, StoreFailed."""
+        from rag.repair import repair
+
+        return repair(self.store, self.embedder, on_progress, self._settings)
+
+    def export(self, file: str | PathLike[str]) -> Manifest:
+        """Write everything to one file, for another machine or another store. Raises UsageError, StoreFailed."""
+        from rag.transfer import export_index
+
+        return export_index(self.store, Path(file).expanduser())
+
+    def import_from(self, file: str | PathLike[str], *, replace: bool = False) -> Manifest:
+        """Take everything from an exported file. Raises UsageError when it is damaged, or something is here already."""
+        from rag.transfer import import_index
+
+        return import_index(self.store, Path(file).expanduser(), replace)
 
     def as_langchain_retriever(self, limit: int | None = None, where: Where | None = None) -> HearthRetriever:
         """This knowledge base as a LangChain `BaseRetriever`. Raises MissingExtra without langchain-core."""

@@ -1,7 +1,7 @@
 """What an indexing run has to do: the files there are, against what the manifest says of them.
 
 A document is known by its absolute path and called by the path the user gave first. Equal size and modification
-time save hashing a file again. Knows no store and reads nothing but bytes.
+time save hashing a file again. The members of an archive follow it. Knows no store and reads nothing but bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rag.labels import Labels, labels_of
 from rag.load import source_of
 from rag.manifest import DocumentEntry
 
@@ -37,68 +38,93 @@ class Plan:
 
     Attributes:
         read: files to load, cut and embed, in order.
-        duplicates: files whose bytes another source holds, newly so; maps to the file and that source.
+        duplicates: files whose bytes another source holds under the same labels, newly so; maps to the file and it.
         removed: sources to forget.
-        unchanged: entries of files that were looked at and stay as they are.
-        elsewhere: entries of documents that are not inside the roots, or inside a folder that cannot be listed.
+        unchanged: sources of files that were looked at and stay as they are.
         failed: files that could not even be read, with the reason.
     """
 
     read: tuple[File, ...] = ()
     duplicates: Mapping[str, tuple[File, str]] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
-    unchanged: Mapping[str, DocumentEntry] = field(default_factory=dict)
-    elsewhere: Mapping[str, DocumentEntry] = field(default_factory=dict)
+    unchanged: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
-def plan(files: Iterable[Path], roots: Sequence[Path], known: Mapping[str, DocumentEntry], recut: bool = False) -> Plan:
+def plan(
+    files: Iterable[Path],
+    roots: Sequence[Path],
+    known: Mapping[str, DocumentEntry],
+    recut: bool = False,
+    labels: Labels | None = None,
+) -> Plan:
     """Compare `files`, which are what `roots` hold now, with the documents `known` to the index.
 
     Args:
         recut: unchanged files are to be read again too (passages are cut differently now).
+        labels: what the files are to be labelled with; None leaves each as it was.
     """
+    known = {source: entry for source, entry in known.items() if not entry.member_of}
     found, failed, closed = _scan(files, known)
     for source in _strays(roots, known):
         if (path := Path(known[source].path)).is_file() and source not in found:
             found.update(_scan([path], known)[0])
-    gone = [
-        source
-        for source, entry in known.items()
-        if source not in found and _within(entry.path, roots) and not _within(entry.path, closed)
-    ]
+    tops, shut = _absolute(roots), _absolute(closed)
+    gone = [s for s, e in known.items() if s not in found and _within(e.path, tops) and not _within(e.path, shut)]
     gone += [source for source in _strays(roots, known) if source not in found and source not in gone]
-    elsewhere = {source: entry for source, entry in known.items() if source not in found and source not in gone}
-    owners = {entry.hash: source for source, entry in elsewhere.items() if not entry.duplicate_of}
-    same = {s: known[s] for s, file in found.items() if s in known and known[s].hash == file.hash and not recut}
-    unchanged = {
-        s: entry for s, entry in same.items() if not entry.duplicate_of and owners.setdefault(entry.hash, s) == s
-    }
-    read, duplicates = [], {}
+    left = known.keys() - found.keys() - set(gone)
+    owners = {_key(known[s].hash, labels_of(known[s])): s for s in known if s in left and not known[s].duplicate_of}
+    read, duplicates, unchanged = [], {}, []
+    stays = {s for s, file in found.items() if s in known and not recut and _same(file, known[s], labels)}
+    wanted = {s: _key(file.hash, labels or _known_labels(s, known)) for s, file in found.items()}
+    for source in found:  # what stays owns its bytes before what is new does
+        if source in stays and not known[source].duplicate_of:
+            owners.setdefault(wanted[source], source)
     for source, file in found.items():
-        owner = owners.setdefault(file.hash, source)
-        if owner == source and source not in unchanged:
+        owner = owners.setdefault(wanted[source], source)
+        if source in stays and known[source].duplicate_of == ("" if owner == source else owner):
+            unchanged.append(source)
+        elif owner == source:
             read.append(file)
-        elif owner != source and source in same and same[source].duplicate_of == owner:
-            unchanged[source] = same[source]
-        elif owner != source:
+        else:
             duplicates[source] = (file, owner)
-    return Plan(tuple(read), duplicates, tuple(gone), unchanged, elsewhere, failed)
+    return Plan(tuple(read), duplicates, tuple(gone), tuple(unchanged), failed)
 
 
-def entry_for(file: File, text: str, passages: int, title: str) -> DocumentEntry:
+def _same(file: File, entry: DocumentEntry, labels: Labels | None) -> bool:
+    return file.hash == entry.hash and (labels is None or labels == labels_of(entry))
+
+
+def _known_labels(source: str, known: Mapping[str, DocumentEntry]) -> Labels:
+    return labels_of(known[source]) if source in known else Labels()
+
+
+def _key(digest: str, labels: Labels) -> str:
+    return f"{digest} {labels.key}"
+
+
+def entry_for(file: File, text: str, passages: int, title: str, labels: Labels) -> DocumentEntry:
     """The manifest's entry of a file that was read. `text` is the hash of its extracted text."""
     # A file may change again within the clock's resolution: such a time is not worth remembering.
     recent = time.time_ns() - file.mtime_ns < RECENT_NANOSECONDS
     return DocumentEntry(
-        file.hash, text, passages, title, 0 if recent else file.mtime_ns, file.size, file.path, duplicate_of=""
+        file.hash,
+        text,
+        passages,
+        title,
+        0 if recent else file.mtime_ns,
+        file.size,
+        file.path,
+        tenant=labels.tenant,
+        readers=labels.readers,
+        metadata=labels.metadata,
     )
 
 
 def duplicate_entry(file: File, owner: str, entry: DocumentEntry) -> DocumentEntry:
     """The manifest's entry of a file whose bytes `owner` holds."""
-    own = entry_for(file, entry.text, 0, entry.title)
-    return replace(own, duplicate_of=owner)
+    own = entry_for(file, entry.text, 0, entry.title, labels_of(entry))
+    return replace(own, duplicate_of=owner, media_type=entry.media_type)
 
 
 def _scan(
@@ -141,13 +167,19 @@ def _stat(source: str, path: str, entry: DocumentEntry | None) -> File:
     return File(source, path, digest, status.st_mtime_ns, status.st_size)
 
 
+def _absolute(paths: Iterable[Path]) -> list[str]:
+    return [os.path.abspath(path) for path in paths]  # noqa: PTH100  # Path has no absolute() that also drops ".."
+
+
 def _strays(roots: Sequence[Path], known: Mapping[str, DocumentEntry]) -> Iterator[str]:
     """Duplicates elsewhere of what is inside the roots: they must be read should that one go."""
+    tops = _absolute(roots)
     for source, entry in known.items():
-        owner = known.get(entry.duplicate_of)
-        if owner is not None and _within(owner.path, roots) and not _within(entry.path, roots):
+        owner = known.get(entry.duplicate_of) if entry.duplicate_of else None
+        if owner is not None and _within(owner.path, tops) and not _within(entry.path, tops):
             yield source
 
 
-def _within(path: str, roots: Sequence[Path]) -> bool:
-    return any(Path(path).is_relative_to(os.path.abspath(root)) for root in roots)  # noqa: PTH100
+def _within(path: str, roots: Sequence[str]) -> bool:
+    """Whether `path` is one of the absolute paths `roots` or lies below one."""
+    return any(path == root or path.startswith(root.rstrip(os.sep) + os.sep) for root in roots)

@@ -2,7 +2,8 @@
 
 The only way to write is a generation at a time: `with store.generation(...) as writer` builds it aside,
 `writer.commit(manifest)` switches to it in one step, and leaving without commit discards it, so that the old
-generation answers until then and nothing is ever half there.
+generation answers until then and nothing is ever half there. What is written after a commit belongs to the next
+generation of the same writer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from uuid import UUID
@@ -31,12 +32,27 @@ if TYPE_CHECKING:
 Scored: TypeAlias = tuple[Passage, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A passage with its vectors as they are stored; `dense` has shape [dimension], and is None while it is pending."""
+
+    passage: Passage
+    dense: NDArray[np.float32] | None
+    sparse: SparseVector
+
+
 class Writer(ABC):
     """A generation that is being built. Use it in a `with` block, from one thread."""
 
     @abstractmethod
-    def upsert(self, passages: Sequence[Passage], dense: NDArray[np.float32], sparse: Sequence[SparseVector]) -> None:
-        """Add or replace passages by id; `dense` has shape [len(passages), dimension]. Raises StoreFailed."""
+    def upsert(
+        self, passages: Sequence[Passage], dense: NDArray[np.float32] | None, sparse: Sequence[SparseVector]
+    ) -> None:
+        """Add or replace passages. A document that is written anew is taken out first. Raises StoreFailed.
+
+        Args:
+            dense: shape [len(passages), dimension]; None for passages that are to be found by their words alone.
+        """
 
     @abstractmethod
     def put_text(self, text: str) -> str:
@@ -48,7 +64,10 @@ class Writer(ABC):
 
     @abstractmethod
     def commit(self, manifest: Manifest) -> Manifest:
-        """Switch to this generation; returns the manifest with its name filled in. Texts it does not name go."""
+        """Switch to this generation; returns the manifest as it was written. Texts that it does not name go.
+
+        The writer may go on: what follows is the next generation.
+        """
 
     @abstractmethod
     def discard(self) -> None:
@@ -81,7 +100,7 @@ class Store(ABC):
 
     @abstractmethod
     def search_dense(self, vector: NDArray[np.float32], limit: int, where: Where | None = None) -> list[Scored]:
-        """The nearest passages with their cosine similarity, best first; exact, not approximate.
+        """The nearest passages with their cosine similarity, best first; exact unless the index is large.
 
         Args:
             vector: shape [dimension].
@@ -95,6 +114,10 @@ class Store(ABC):
     @abstractmethod
     def passages(self, ids: Sequence[str]) -> list[Passage]:
         """Passages by id, in the order given, unknown ones left out."""
+
+    @abstractmethod
+    def points(self, sources: Sequence[str] | None = None) -> Iterator[Point]:
+        """Every passage with its vectors, of all documents or of some, in no particular order."""
 
     @abstractmethod
     def text(self, source: str) -> str:
@@ -112,6 +135,18 @@ class Store(ABC):
     def delete(self) -> None:
         """Remove the whole index. Raises IndexLocked while it is being written."""
 
+    def check_files(self) -> list[str]:
+        """What is wrong with the files beneath, in words; a server looks after its own."""
+        return []
+
+    def salvage(self) -> list[str]:
+        """Make an index that cannot be opened one that can, without its damaged parts; what was wrong, in words."""
+        return []
+
+    def size(self) -> int | None:
+        """Bytes on the disk; None where a server knows better."""
+        return None
+
     def close(self) -> None:  # noqa: B027  # most stores hold nothing that must be let go
         """Let go of files and connections."""
 
@@ -122,10 +157,10 @@ def open_store(name: str, settings: RagSettings) -> Store:
     if settings.store == "edge":
         from rag.store_edge import EdgeStore
 
-        return EdgeStore(index_folder(settings) / name)
+        return EdgeStore(index_folder(settings) / name, settings.graph)
     from rag.store_qdrant import QdrantStore, connect
 
-    return QdrantStore(name, connect(settings), in_memory=settings.store == "memory")
+    return QdrantStore(name, connect(settings), settings)
 
 
 def list_indexes(settings: RagSettings) -> list[str]:
@@ -174,7 +209,7 @@ def from_payload(payload: Mapping[str, Any] | None) -> Passage:
         known["metadata"] = {key: tuple(value) if isinstance(value, list) else value for key, value in metadata}
         return Passage(**known)
     except (TypeError, KeyError, AttributeError) as error:
-        raise StoreFailed("reading the index", "a passage is damaged", "Index the documents again") from error
+        raise StoreFailed("reading the index", "a passage is damaged", "Run `hearth kb repair`") from error
 
 
 def known_ids(ids: Sequence[str]) -> list[str]:

@@ -181,6 +181,8 @@ class IndexReport:
     Attributes:
         failed: maps source to the one-line reason.
         unsupported: files in the folders that no loader reads; they are left out.
+        ignored: files and folders that ignore rules left out.
+        searchable_seconds: until the first of it could be found by its words; 0 when vectors came with them.
     """
 
     added: tuple[str, ...] = ()
@@ -192,3 +194,5 @@ class IndexReport:
     failed: Mapping[str, str] = field(default_factory=dict)
     unsupported: int = 0
     seconds: float = 0.0
+    searchable_seconds: float = 0.0
+    ignored: int = 0

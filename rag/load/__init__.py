@@ -1,6 +1,7 @@
-"""Load documents: text, Markdown, HTML, PDF by page and DOCX, each parsed in a child process under limits.
+"""Load documents of every format in `rag.load.formats`, each parsed in a child process under limits.
 
 A file that crashes, hangs or bloats its parser is a `DocumentError` of that file alone. Nothing is ever fetched.
+`load` reads one file; `load_all` reads what an archive holds as well, and never raises for a file.
 """
 
 from __future__ import annotations
@@ -8,15 +9,22 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePath
 
-from rag.errors import DocumentError, DocumentLimit, NoText, UnsupportedFormat
+from decoder.errors import MissingExtra
+from rag.errors import DocumentError, DocumentLimit, UnsupportedFormat
+from rag.load.archive import members
 from rag.load.discover import Discovery, discover, leads_out
-from rag.load.formats import PDF, Parsed, identify
+from rag.load.formats import PDF, ZIP, Parsed, identify
+from rag.load.names import source_of
 from rag.load.process import PARSING, Limits
+from rag.load.reading import Reading, configured
+from rag.load.scan import with_pictures_read
 from rag.types import Document, Segment
 
-__all__ = ["Discovery", "Limits", "discover", "load", "source_of"]
+__all__ = ["Discovery", "Limits", "Reading", "discover", "load", "load_all", "load_bytes", "source_of"]
 
 DEFAULT_LIMITS = Limits()
 PAGE_BREAK = "\n\n"
@@ -24,7 +32,11 @@ PAGE_BREAK = "\n\n"
 
 
 def load(
-    path: str | os.PathLike[str], root: str | os.PathLike[str] | None = None, limits: Limits = DEFAULT_LIMITS
+    path: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    password: str = "",
+    reading: Reading | None = None,
 ) -> Document:
     """Load one file.
 
@@ -33,6 +45,8 @@ def load(
             under two folders stay apart.
         root: the folder that the file must lie in, links followed; None allows any place.
         limits: time, memory and sizes that the file may take.
+        password: of an encrypted PDF; tried before those of the settings.
+        reading: passwords and OCR; None takes them from the settings.
 
     Raises:
         UnsupportedFormat, DamagedDocument, EncryptedDocument, NoText, DocumentLimit: what is wrong with it.
@@ -40,31 +54,86 @@ def load(
         MissingExtra: its parser is not installed.
     """
     path = Path(path)
-    source = source_of(path)
+    data = read_file(path, root, limits)
+    reading = reading or configured(password)
+    if password and password not in reading.passwords:
+        reading = replace(reading, passwords=(password, *reading.passwords))
+    return load_bytes(data, path.name, source_of(path), limits, reading)
+
+
+def load_bytes(
+    data: bytes, name: str, source: str = "", limits: Limits = DEFAULT_LIMITS, reading: Reading | None = None
+) -> Document:
+    """Load a document that is at hand as bytes: a member of an archive, or something that was fetched.
+
+    Args:
+        name: its file name, which tells its format; without a suffix its first bytes do.
+        source: what the document is called; empty means `name`.
+
+    Raises: as `load` does.
+    """
+    source = source or source_of(Path(name))
     step = f"loading {source}"
-    if root is not None and leads_out(path, root):
-        raise DocumentError(step, f"it leads out of {source_of(Path(root))}", "Index the file by its own path", source)
-    data = _read(path, limits, step, source)
-    kind = identify(path, data, step, source)
-    parsed = PARSING.parse(kind, data, limits, step, source)
-    if not any(page.strip() for page in parsed.pages):
-        remedy = "If it is a scan, recognise its text (OCR) first" if kind is PDF else ""
-        raise NoText(step, "it holds no text", remedy, source)
+    if len(data) > limits.file_size:
+        raise _too_large(limits, step, source)
+    kind = identify(PurePath(name), data, step, source)
+    if kind is ZIP:
+        raise UnsupportedFormat(step, "it is an archive", "Read its members with `load_all`", source)
+    reading = reading or configured()
+    options = {"passwords": reading.passwords} if kind is PDF else {}
+    parsed = PARSING.parse(kind, data, limits, step, source, **options)
+    parsed = with_pictures_read(parsed, kind, data, limits, reading, step, source)
     text, segments = _joined(parsed)
     return Document(
         source=source,
         text=text,
         content_hash=hashlib.sha256(data).hexdigest(),
         media_type=kind.media_type,
-        title=parsed.title or path.name.encode("utf-8", "backslashreplace").decode(),
-        segments=segments if kind is PDF else (),
+        title=parsed.title or name.encode("utf-8", "backslashreplace").decode(),
+        segments=segments if kind.paged else (),
+        metadata=parsed.metadata,
     )
 
 
-def source_of(path: Path) -> str:
-    r"""A path as the name of a document: posix style, one line, bytes that are no UTF-8 as `\udc80` escapes."""
-    name = path.as_posix().encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+def load_all(
+    path: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    reading: Reading | None = None,
+) -> Iterator[Document | DocumentError]:
+    """Load one file, or every member of an archive: each a document, or the error of it alone.
+
+    A ZIP's member is called `archive.zip!/folder/file.md`, one of an archive inside it
+    `archive.zip!/inner.zip!/file.md`. A member that no parser reads is an `UnsupportedFormat`, so that it can be
+    counted and not listed; an archive that cannot be read at all is one error with the archive's own source.
+
+    Raises:
+        ServiceError: the parsing process cannot be started. No error of a file is raised.
+    """
+    path = Path(path)
+    source = source_of(path)
+    reading = reading or configured()
+    try:
+        data = read_file(path, root, limits)
+        if identify(path, data, f"loading {source}", source) is not ZIP:
+            yield _loaded(data, path.name, source, limits, reading)
+            return
+        for member in members(data, source, limits):
+            if isinstance(member, DocumentError):
+                yield member
+            else:
+                yield _loaded(member.data, PurePath(member.name).name, member.source, limits, reading)
+    except DocumentError as error:
+        yield error
+
+
+def _loaded(data: bytes, name: str, source: str, limits: Limits, reading: Reading) -> Document | DocumentError:
+    try:
+        return load_bytes(data, name, source, limits, reading)
+    except DocumentError as error:
+        return error
+    except MissingExtra as error:
+        return DocumentError(error.step, error.cause, error.remedy, source)
 
 
 def _joined(parsed: Parsed) -> tuple[str, tuple[Segment, ...]]:
@@ -78,8 +147,12 @@ def _joined(parsed: Parsed) -> tuple[str, tuple[Segment, ...]]:
     return PAGE_BREAK.join(parsed.pages), tuple(segments)
 
 
-def _read(path: Path, limits: Limits, step: str, source: str) -> bytes:
-    """All bytes of a regular file. What is hashed is what is parsed: the file is opened once."""
+def read_file(path: Path, root: str | os.PathLike[str] | None = None, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """All bytes of a regular file. What is hashed is what is parsed: the file is opened once. Raises as `load`."""
+    source = source_of(path)
+    step = f"loading {source}"
+    if root is not None and leads_out(path, root):
+        raise DocumentError(step, f"it leads out of {source_of(Path(root))}", "Index the file by its own path", source)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would block otherwise
         with os.fdopen(descriptor, "rb") as file:
@@ -93,5 +166,9 @@ def _read(path: Path, limits: Limits, step: str, source: str) -> bytes:
         cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DocumentError(step, f"it cannot be read: {cause}", "Check its path and permissions", source) from error
     if data is None or len(data) > limits.file_size:
-        raise DocumentLimit(step, f"it is larger than {limits.file_size} bytes", "Split it", source)
+        raise _too_large(limits, step, source)
     return data
+
+
+def _too_large(limits: Limits, step: str, source: str) -> DocumentLimit:
+    return DocumentLimit(step, f"it is larger than {limits.file_size} bytes", "Split it", source)

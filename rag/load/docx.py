@@ -1,6 +1,6 @@
-"""DOCX to Markdown: mammoth, then the same Markdown as for HTML; formulas as their plain characters.
+"""DOCX to Markdown: mammoth, then the same Markdown as for HTML; formulas as LaTeX.
 
-Mean word recall over 27 files with expected Markdown: 0.94; mammoth alone, which drops formulas, has 0.93.
+Mean word recall over 27 files with expected Markdown: 0.98; mammoth alone, which drops formulas, has 0.93.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import io
 import zipfile
 from typing import Any
-from xml.parsers import expat
 
-from rag.errors import DamagedDocument, DocumentLimit, EncryptedDocument
 from rag.load.formats import Parsed
 from rag.load.html import markdown_of
+from rag.load.omml import latex
+from rag.load.ooxml import core_properties
+from rag.load.package import Package
+from rag.load.safe_xml import parse_xml, refuse_doctype
 
-UNPACKED = 128 << 20
-"""Most bytes that the XML parts may claim to unpack to: a DOM takes some ten times as much."""
 BODY = "word/document.xml"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
@@ -30,10 +30,14 @@ def parse(data: bytes) -> Parsed:
     import mammoth  # type: ignore[import-untyped]
     from bs4 import BeautifulSoup
 
-    html = mammoth.convert_to_html(io.BytesIO(_checked(data)), convert_image=_no_picture).value
+    archive = Package(data)
+    html = mammoth.convert_to_html(io.BytesIO(_checked(archive)), convert_image=_no_picture).value
     soup = BeautifulSoup(html, "lxml")
+    for box in soup.find_all("input"):  # a box to tick is all that mammoth makes one of
+        box.replace_with("[x] " if box.has_attr("checked") else "[ ] ")
     heading = soup.find(["h1", "h2"])
-    return Parsed((markdown_of(soup),), heading.get_text(" ", strip=True) if heading else "")
+    named, metadata = core_properties(archive)
+    return Parsed((markdown_of(soup),), heading.get_text(" ", strip=True) if heading else named, metadata)
 
 
 def _no_picture(image: Any) -> list[Any]:
@@ -43,49 +47,36 @@ def _no_picture(image: Any) -> list[Any]:
     return [html.text(image.alt_text)] if image.alt_text else []
 
 
-def _checked(data: bytes) -> bytes:
-    """The same archive with sane XML parts and formulas as text; raises DocumentLimit or DamagedDocument."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        parts = [part for part in archive.infolist() if part.filename.endswith((".xml", ".rels"))]
-        if any(part.flag_bits & 1 for part in archive.infolist()):
-            raise EncryptedDocument("loading", "it needs a password", "Save a copy without one")
-        if sum(part.file_size for part in parts) > UNPACKED:
-            cause = f"it would unpack to more than {UNPACKED >> 20} MiB"
-            raise DocumentLimit("loading", cause, "Split the document")
-        output = io.BytesIO()
-        with zipfile.ZipFile(output, "w") as rewritten:
-            for part in parts:
-                content = archive.read(part)
-                _refuse_doctype(content)
-                rewritten.writestr(part.filename, _formulas_as_text(content) if part.filename == BODY else content)
-        return output.getvalue()
-
-
-def _refuse_doctype(content: bytes) -> None:
-    """No OOXML part has a DOCTYPE; entities, which may expand without end or name files, stand only in one."""
-
-    def refuse(*_: object) -> None:
-        raise DamagedDocument("loading", "an XML part declares a document type", "Save it as .docx again")
-
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = refuse
-    parser.Parse(content, True)
+def _checked(archive: Package) -> bytes:
+    """The same archive with sane XML parts alone, and formulas as text."""
+    output = io.BytesIO()
+    with zipfile.ZipFile(output, "w") as rewritten:
+        for name in archive.names:
+            if name.endswith((".xml", ".rels")):
+                content = archive.read(name)
+                refuse_doctype(content)
+                rewritten.writestr(name, _formulas_as_text(content) if name == BODY else content)
+    return output.getvalue()
 
 
 def _formulas_as_text(content: bytes) -> bytes:
-    """Each formula as a run with its characters, which mammoth would drop; Strict names as the usual ones."""
+    """Each formula as a run with its LaTeX, since mammoth would drop it; Strict names as the usual ones."""
     for strict, usual in _STRICT:
         content = content.replace(strict, usual)
     if _M[1:-1].encode() not in content:
         return content
     from lxml import etree  # type: ignore[import-untyped]
 
-    safe = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    root = etree.fromstring(content, safe)
+    root = parse_xml(content)
     for formula in list(root.iter(f"{_M}oMath")):
         run = etree.Element(f"{_W}r")
         text = etree.SubElement(run, f"{_W}t")
-        text.text = " ".join("".join(node.text or "" for node in formula.iter(f"{_M}t")).split())
+        mark = "$$" if formula.getparent() is not None and formula.getparent().tag == f"{_M}oMathPara" else "$"
+        written = latex(formula)
+        following = formula.getnext()
+        between = " " if following is not None and following.tag == formula.tag else ""
+        text.text = f"{mark}{written}{mark}{between}" if written else ""
+        text.set("{http://www.w3.org/XML/1998/namespace}space", "preserve")
         run.tail = formula.tail
         parent = formula.getparent()
         if parent is not None:

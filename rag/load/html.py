@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rag.load.formats import Parsed
+from rag.load.properties import properties
 from rag.load.text import MARKS
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ def parse(data: bytes) -> Parsed:
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
     if not title and (heading := soup.find("h1")):
         title = heading.get_text(" ", strip=True)
+    metadata = properties((str(each.get("name", "")).lower(), str(each.get("content", ""))) for each in soup("meta"))
     if soup.head:
         soup.head.decompose()
     for element in soup.select(f"{BOILERPLATE}, {BOILERPLATE_ROLES}"):
         element.decompose()
-    return Parsed((markdown_of(_main(soup)),), title)
+    return Parsed((markdown_of(_main(soup)),), title, metadata)
 
 
 def _main(soup: BeautifulSoup) -> BeautifulSoup | Tag:

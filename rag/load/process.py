@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from decoder.errors import MissingExtra, ServiceError
+from decoder.errors import MissingExtra, ServiceError, UsageError
 from rag.errors import DamagedDocument, DocumentError, DocumentLimit, EncryptedDocument, NoText, UnsupportedFormat
+from rag.filters import check_metadata
 from rag.load import worker
 from rag.load.formats import Format, Parsed
 
@@ -42,12 +44,35 @@ class Limits:
         memory: bytes that the parsing process may grow by.
         file_size: bytes of the file.
         text: characters of the extracted text.
+        members: files in an archive, those of archives in it included.
+        unpacked: bytes that the members of an archive may be together.
+        recognition: seconds that reading pictures of text (OCR) may take, all pages of a file together.
     """
 
     seconds: float = 20.0
     memory: int = 1 << 30
     file_size: int = 64 << 20
     text: int = 20_000_000
+    members: int = 10_000
+    unpacked: int = 512 << 20
+    recognition: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the child is asked to do with a file's bytes.
+
+    Attributes:
+        module: of `rag.load`.
+        call: its function, of the bytes and `options`; it returns Parsed, or values and bytes.
+        imports: libraries that are imported before memory is measured.
+        options: keyword arguments. They may hold a password, so they are not shown.
+    """
+
+    module: str
+    call: str = "parse"
+    imports: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 class ParsingProcess:
@@ -60,7 +85,7 @@ class ParsingProcess:
         self._owner = 0
         self._served = 0
 
-    def parse(self, kind: Format, data: bytes, limits: Limits, step: str, source: str) -> Parsed:
+    def parse(self, kind: Format, data: bytes, limits: Limits, step: str, source: str, **options: Any) -> Parsed:
         """Parse one file's bytes in the child.
 
         Raises:
@@ -68,38 +93,64 @@ class ParsingProcess:
             MissingExtra: a parser is not installed.
             ServiceError: the child cannot be started.
         """
+        task = Task(kind.name, imports=kind.imports, options=options)
+        reply, _ = self._reply(task, data, limits, step, source)
+        return _parsed(reply, step, source)
+
+    def call(
+        self, task: Task, data: bytes, limits: Limits, step: str, source: str, most: int = 0
+    ) -> tuple[dict[str, Any], bytes]:
+        """Do something else with a file's bytes in the child: the values and at most `most` bytes that it makes.
+
+        Raises: as `parse` does.
+        """
+        reply, made = self._reply(task, data, limits, step, source, most)
+        values = reply.get("values")
+        if "error" in reply:
+            raise _error(reply, step, source)
+        if not isinstance(values, dict):
+            raise DamagedDocument(step, "its parser answered nonsense", "Export it again", source)
+        return values, made
+
+    def _reply(
+        self, task: Task, data: bytes, limits: Limits, step: str, source: str, most: int = 0
+    ) -> tuple[dict[str, Any], bytes]:
         with self._lock:
             try:
-                reply = self._ask(kind, data, limits, step, source)
+                reply, made = self._ask(task, data, limits, step, source, most)
             except BaseException:
                 self._stop()  # it may be in the middle of an answer that nobody reads
                 raise
             if reply.get("error") == "DocumentLimit":
                 self._stop()  # what a failed allocation leaves behind is not trusted
-        return _parsed(reply, step, source)
+        return reply, made
 
     def close(self) -> None:
         """Stop the child. Idempotent; the next `parse` starts another."""
         with self._lock:
             self._stop()
 
-    def _ask(self, kind: Format, data: bytes, limits: Limits, step: str, source: str) -> dict[str, Any]:
+    def _ask(
+        self, task: Task, data: bytes, limits: Limits, step: str, source: str, most: int
+    ) -> tuple[dict[str, Any], bytes]:
         child = self._running()
         self._served += 1
         request = {
-            "format": kind.name,
-            "imports": kind.imports,
+            "format": task.module,
+            "call": task.call,
+            "options": task.options,
+            "imports": task.imports,
             "size": len(data),
             "seconds": limits.seconds,
             "memory": limits.memory,
             "text": limits.text,
         }
-        late, reply = _exchange(child, request, data, limits.seconds, most=limits.text * 4 + (1 << 20))
+        late, reply, made = _exchange(child, request, data, limits.seconds, limits.text * 4 + (1 << 20), most)
         if late:
             raise DocumentLimit(step, f"it took more than {limits.seconds:g} seconds", "Split it", source)
         if not reply:
             raise _died(child, step, source)
-        return reply
+        return reply, made
 
     def _running(self) -> subprocess.Popen[bytes]:
         """The child, started afresh when there is none, it died, it is old, or this process is a fork."""
@@ -132,7 +183,7 @@ class ParsingProcess:
         self._child, self._owner, self._served = child, os.getpid(), 0
         here = Path(__file__).resolve().parents[2]
         greeting = {"root": str(here), "path": [entry for entry in sys.path if Path(entry).is_absolute()]}
-        late, reply = _exchange(child, greeting, b"", START_SECONDS, most=1 << 20)
+        late, reply, _ = _exchange(child, greeting, b"", START_SECONDS, 1 << 20)
         if late or not reply:
             cause = f"the parsing process did not start ({sys.executable} -I)"
             raise ServiceError("loading documents", cause, "Run `hearth doctor`")
@@ -150,9 +201,13 @@ class ParsingProcess:
 
 
 def _exchange(
-    child: subprocess.Popen[bytes], request: dict[str, Any], data: bytes, seconds: float, most: int
-) -> tuple[bool, dict[str, Any]]:
-    """Send one request and read its reply: whether it came too late, and the reply, empty when the child died."""
+    child: subprocess.Popen[bytes], request: dict[str, Any], data: bytes, seconds: float, most: int, most_made: int = 0
+) -> tuple[bool, dict[str, Any], bytes]:
+    """Send one request and read its reply: whether it came too late, the reply (empty when the child died), its bytes.
+
+    Args:
+        most, most_made: bytes that the reply may have, and what was made, which follows it.
+    """
     late = threading.Event()
 
     def stop() -> None:
@@ -166,9 +221,15 @@ def _exchange(
     try:
         worker.write_frame(child.stdin, request, data)
         reply = worker.read_frame(child.stdout, most)
-        return late.is_set() and not reply, reply
+        size = reply.get("size", 0)
+        if not isinstance(size, int) or not 0 <= size <= most_made:
+            raise ValueError(f"{size} bytes that nobody asked for")
+        made = child.stdout.read(size)
+        if len(made) < size:
+            reply = {}
+        return late.is_set() and not reply, reply, made
     except (BrokenPipeError, ValueError):
-        return late.is_set(), {}
+        return late.is_set(), {}, b""
     finally:
         timer.cancel()
 
@@ -185,18 +246,27 @@ def _died(child: subprocess.Popen[bytes], step: str, source: str) -> DocumentErr
     return DamagedDocument(step, f"its parser crashed ({name})", "Export it again", source)
 
 
+def _error(reply: dict[str, Any], step: str, source: str) -> UsageError:
+    """The error that a reply names."""
+    cause, remedy = " ".join(str(reply.get("cause", "")).split()), str(reply.get("remedy", ""))
+    if reply["error"] == "MissingExtra":
+        return MissingExtra(step, cause, "rag")
+    kind = ERRORS.get(str(reply["error"]), DamagedDocument)
+    return kind(step, cause, remedy or ("Split it" if kind is DocumentLimit else "Export it again"), source)
+
+
 def _parsed(reply: dict[str, Any], step: str, source: str) -> Parsed:
     """The reply as data, or raised as the error that it names. It comes from a process that read hostile bytes."""
-    cause, remedy = " ".join(str(reply.get("cause", "")).split()), str(reply.get("remedy", ""))
-    if reply.get("error") == "MissingExtra":
-        raise MissingExtra(step, cause, "rag")
     if "error" in reply:
-        kind = ERRORS.get(str(reply["error"]), DamagedDocument)
-        raise kind(step, cause, remedy or ("Split it" if kind is DocumentLimit else "Export it again"), source)
-    pages, title = reply.get("pages"), reply.get("title")
+        raise _error(reply, step, source)
+    pages, title, metadata = reply.get("pages"), reply.get("title"), reply.get("metadata")
+    nonsense = DamagedDocument(step, "its parser answered nonsense", "Export it again", source)
     if not isinstance(pages, list) or not isinstance(title, str) or not all(isinstance(page, str) for page in pages):
-        raise DamagedDocument(step, "its parser answered nonsense", "Export it again", source)
-    return Parsed(tuple(pages), title)
+        raise nonsense
+    try:
+        return Parsed(tuple(pages), title, check_metadata(metadata if isinstance(metadata, dict) else {"": ""}))
+    except UsageError as error:
+        raise nonsense from error
 
 
 def _close(stream: IO[bytes] | None) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import re
+from contextlib import suppress
 
 from rag.errors import DamagedDocument
-from rag.load.formats import Parsed, unmarked_utf16
+from rag.load.charset import one_byte, seven_bit, unmarked_wide
+from rag.load.east_asian import east_asian
+from rag.load.formats import Parsed
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -15,9 +18,6 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-FEW = 32
-"""Below so many bytes beyond ASCII, statistics guess worse than "Western European"."""
-
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
@@ -27,7 +27,7 @@ def parse(data: bytes) -> Parsed:
 
 
 def decode(data: bytes) -> str:
-    r"""Bytes as text with `\n` line ends: by mark, then UTF-8, UTF-16 without a mark, else the likeliest."""
+    r"""Bytes as text with `\n` line ends: by mark, then UTF-8, UTF-16 and UTF-32 without a mark, else the likeliest."""
     try:
         text = _decode(data)
     except (UnicodeDecodeError, LookupError) as error:
@@ -41,22 +41,25 @@ def _decode(data: bytes) -> str:
     for mark, encoding in MARKS:
         if data.startswith(mark):
             return data.decode(encoding)
-    if unmarked := unmarked_utf16(data):
-        return data.decode(unmarked)
+    if wide := unmarked_wide(data):
+        return data.decode(wide)
     try:
-        return data.decode("utf-8")
+        return data.decode(seven_bit(data) or "utf-8")
     except UnicodeDecodeError:
         return _legacy(data)
 
 
 def _legacy(data: bytes) -> str:
-    """A one-byte or East Asian encoding. Few accents are Western; with more, charset-normalizer tells better."""
-    high = sum(byte > 0x7F for byte in data[: 1 << 16])
-    if high >= FEW or high > 0.3 * len(data):
-        from charset_normalizer import from_bytes
+    """A one-byte character set by the language's letters, an East Asian one by its rows, else a guess."""
+    if charset := one_byte(data):
+        return data.decode(charset, "replace")
+    if charset := east_asian(data):
+        with suppress(UnicodeDecodeError):
+            return data.decode(charset)
+    from charset_normalizer import from_bytes
 
-        if best := from_bytes(data).best():
-            return str(best)
+    if best := from_bytes(data).best():
+        return str(best)
     try:
         return data.decode("cp1252")
     except UnicodeDecodeError:

@@ -1,7 +1,8 @@
 """The child process that parses: one request after another over a pipe, under limits, with nothing to reach.
 
 Started as a script, isolated (`python -I`), by `rag.load.process`. A frame is four bytes of length (big-endian)
-and so many bytes of JSON; the bytes of a document follow their frame as they are. Never imports a model library.
+and so many bytes of JSON; the bytes of a document, or of a picture made from it, follow their frame as they are.
+Never imports a model library.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ UNLIMITED = resource.RLIM_INFINITY
 
 
 def main() -> None:
-    """Serve until the parent closes the pipe. Replies: pages and title, or the name of an error and its cause."""
+    """Serve until the parent closes the pipe. Replies: pages, title and metadata, or an error's name and cause."""
     _die_with_parent(int(sys.argv[1]))
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a parser prints must not get between the frames
@@ -39,10 +40,10 @@ def main() -> None:
     while request := read_frame(requests):
         data = requests.read(request["size"])
         signal.setitimer(signal.ITIMER_REAL, request["seconds"] + 2)  # in case the parent cannot stop us
-        reply = _answer(request, data)
+        reply, made = _answer(request, data)
         del data
         signal.setitimer(signal.ITIMER_REAL, 0)
-        write_frame(replies, reply)
+        write_frame(replies, {**reply, "size": len(made)}, made)
 
 
 def read_frame(stream: IO[bytes], most: int = 1 << 20) -> dict[str, Any]:
@@ -70,26 +71,28 @@ def write_frame(stream: IO[bytes], frame: dict[str, Any], data: bytes = b"") -> 
     stream.flush()
 
 
-def _answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
-    """Parse one document; whatever a parser raises becomes a reply."""
+def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Parse one document, or do what else is asked; whatever that raises becomes a reply."""
     from rag.errors import DocumentError
+    from rag.load.formats import Parsed
 
     try:
         module = importlib.import_module(f"rag.load.{request['format']}")
         for dependency in request["imports"]:
             importlib.import_module(dependency)
         _limit_memory(request["memory"])
-        return _reply(module.parse(data), request["text"])
+        made = getattr(module, request["call"])(data, **request["options"])
+        return (_reply(made, request["text"]), b"") if isinstance(made, Parsed) else ({"values": made[0]}, made[1])
     except DocumentError as error:
-        return {"error": type(error).__name__, "cause": error.cause, "remedy": error.remedy}
+        return {"error": type(error).__name__, "cause": error.cause, "remedy": error.remedy}, b""
     except ModuleNotFoundError as error:
-        return {"error": "MissingExtra", "cause": str(error.name)}
-    except MemoryError:
-        return {"error": "DocumentLimit", "cause": f"it took more than {request['memory'] >> 20} MiB of memory"}
+        return {"error": "MissingExtra", "cause": str(error.name)}, b""
+    except (MemoryError, SystemError):  # the latter comes of an allocation that failed within C code
+        return {"error": "DocumentLimit", "cause": f"it took more than {request['memory'] >> 20} MiB of memory"}, b""
     except RecursionError:
-        return {"error": "DamagedDocument", "cause": "it is nested too deeply"}
+        return {"error": "DamagedDocument", "cause": "it is nested too deeply"}, b""
     except Exception as error:  # noqa: BLE001  # parsers raise anything on hostile input: it is that file's fault
-        return {"error": "DamagedDocument", "cause": f"its parser failed ({type(error).__name__}: {error})"[:400]}
+        return {"error": "DamagedDocument", "cause": f"its parser failed ({type(error).__name__}: {error})"[:400]}, b""
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (UNLIMITED, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
@@ -97,7 +100,18 @@ def _answer(request: dict[str, Any], data: bytes) -> dict[str, Any]:
 def _reply(parsed: Any, most: int) -> dict[str, Any]:
     if sum(map(len, parsed.pages)) > most:
         return {"error": "DocumentLimit", "cause": f"it holds more than {most} characters of text"}
-    return {"pages": [_clean(page) for page in parsed.pages], "title": " ".join(_clean(parsed.title).split())[:200]}
+    return {
+        "pages": [_clean(page) for page in parsed.pages],
+        "title": " ".join(_clean(parsed.title).split())[:200],
+        "metadata": {_clean(key): _clean_value(value) for key, value in parsed.metadata.items()},
+    }
+
+
+def _clean_value(value: Any) -> Any:
+    """A value of the metadata on one line and not too long; a tuple as a list."""
+    if isinstance(value, (tuple, list)):
+        return [_clean_value(str(item)) for item in value[:64]]
+    return " ".join(_clean(value).split())[:1000] if isinstance(value, str) else value
 
 
 def _clean(text: str) -> str:

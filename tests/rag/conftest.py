@@ -1,6 +1,7 @@
 """What the tests of the knowledge base share: a small embedder without a model, passages, stores."""
 
 import hashlib
+import importlib.util
 import os
 import re
 import uuid
@@ -103,3 +104,19 @@ def write(embedder, make_passage):
             return writer.commit(Manifest(embedder.name, embedder.dimension, embedder.sha256, 180, 30, known))
 
     return write
+
+
+@pytest.fixture(scope="session")
+def run_loopback():
+    """A context manager that runs a Qdrant interface over memory on a loopback port; see tests/rag/loopback.py."""
+    pytest.importorskip("qdrant_client", reason="needs qdrant-client")
+    spec = importlib.util.spec_from_file_location("hearth_loopback", Path(__file__).with_name("loopback.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.running
+
+
+@pytest.fixture
+def loopback(run_loopback):
+    with run_loopback() as server:
+        yield server

@@ -1,16 +1,21 @@
 """Indexing: only what changed is read and embedded, every file's failure is its own, an interrupt changes nothing."""
 
+import hashlib
 import os
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from rag.errors import IndexLocked, IndexMismatch
-from rag.index import IndexProgress, index, searchable
+from rag.errors import DocumentError, IndexLocked, IndexMismatch
+from rag.index import IndexProgress, Selection, index, index_documents, searchable
+from rag.labels import Labels
 from rag.load.discover import Discovery
 from rag.plan import plan
 from rag.settings import RagSettings
+from rag.sparse import sparse_query
+from rag.types import Document
 
 
 @pytest.fixture
@@ -64,7 +69,7 @@ def test_nothing_changed_means_nothing_read_embedded_or_written(docs, store, emb
     index([docs], store, embedder)
     before = store.manifest()
     embedder.embedded.clear()
-    monkeypatch.setattr("rag.index.load", None)
+    monkeypatch.setattr("rag.indexing.load", None)
     monkeypatch.setattr("hashlib.file_digest", None)
     report = index([docs], store, embedder)
     assert (report.unchanged, report.added, report.passages) == (3, (), 0)
@@ -219,20 +224,20 @@ def test_progress_counts_up_to_its_total(docs, store, embedder):
     index([docs], store, embedder, on_progress=seen.append)
     assert all(isinstance(event, IndexProgress) and 0 <= event.done <= event.total for event in seen)
     steps = [event.step for event in seen]
-    assert list(dict.fromkeys(steps)) == ["reading", "embedding", "saving"]
-    for step in ("reading", "embedding", "saving"):
+    assert list(dict.fromkeys(steps)) == ["reading", "embedding", "saving", "saved"]
+    for step in ("reading", "embedding", "saved"):
         last = [event for event in seen if event.step == step][-1]
         assert last.done == last.total > 0
 
 
 def test_windows_bound_memory_and_lose_nothing(docs, store, embedder, monkeypatch):
-    monkeypatch.setattr("rag.index.WINDOW", 2)
-    monkeypatch.setattr("rag.index.SLICE", 1)
+    monkeypatch.setattr("rag.indexing.WINDOW", 2)
+    monkeypatch.setattr("rag.indexing.SLICE", 1)
     report = index([docs], store, embedder)
     assert store.count() == report.passages == store.manifest().passages >= 3
 
 
-@pytest.mark.parametrize("step", ["reading", "embedding", "saving"])
+@pytest.mark.parametrize("step", ["reading", "embedding", "saving", "saved"])
 def test_an_interrupt_leaves_the_old_generation(docs, store, embedder, step):
     index([docs], store, embedder)
     before = store.manifest()
@@ -240,18 +245,145 @@ def test_an_interrupt_leaves_the_old_generation(docs, store, embedder, step):
     put(docs / "new.md", "Brand new.")
 
     def interrupt(progress):
-        if progress.step == step and progress.done:
+        if progress.step == step and (progress.done or step == "saving"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         index([docs], store, embedder, on_progress=interrupt)
     store.refresh()
-    if step == "saving":  # the last word of a run comes after its commit
+    if step == "saved":  # the last word of a run comes after its commit
         assert store.manifest() != before
     else:
         assert store.manifest() == before
         assert store.count() == before.passages
         assert names(index([docs], store, embedder).updated) == ["garden.txt"]
+
+
+def steps_of(seen):
+    return list(dict.fromkeys(event.step for event in seen))
+
+
+def test_text_is_searchable_by_its_words_before_its_vectors_are_there(docs, store, embedder, monkeypatch):
+    monkeypatch.setattr("rag.indexing.DIRECT", 0)
+    found = []
+
+    def look(progress):
+        if progress.step == "searchable":
+            store.refresh()
+            found.append({p.source for p, _ in store.search_sparse(sparse_query("granite roses ships"), 9)})
+            assert store.search_dense(embedder.embed_query("roses"), 9) == []
+            assert len(store.manifest().pending) == 3
+
+    report = index([docs], store, embedder, look)
+    assert [len(sources) for sources in found] == [3]
+    assert report.searchable_seconds > 0
+    store.refresh()
+    assert store.manifest().pending == []
+    assert len(store.search_dense(embedder.embed_query("roses"), 9)) == report.passages == store.count()
+
+
+@pytest.mark.parametrize("step", ["searchable", "embedding"])
+def test_an_interrupted_run_keeps_the_words_and_the_next_one_adds_the_vectors(docs, store, embedder, monkeypatch, step):
+    monkeypatch.setattr("rag.indexing.DIRECT", 0)
+
+    def interrupt(progress):
+        if progress.step == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index([docs], store, embedder, interrupt)
+    store.refresh()
+    assert len(store.manifest().pending) == len(store.manifest().documents) == 3
+    assert store.search_sparse(sparse_query("granite"), 9)
+    monkeypatch.setattr("rag.indexing.load", None)  # nothing is read again
+    report = index([docs], store, embedder)
+    assert (report.unchanged, report.added, report.updated) == (3, (), ())
+    store.refresh()
+    assert store.manifest().pending == []
+    assert len(store.search_dense(embedder.embed_query("roses"), 9)) == store.count()
+
+
+def test_a_long_run_commits_now_and_then(docs, store, embedder, monkeypatch):
+    for name in ("DIRECT", "FIRST_COMMIT", "LAST_COMMIT"):
+        monkeypatch.setattr(f"rag.indexing.{name}", 0)
+    for number in range(5):
+        put(docs / f"{number}.txt", f"Fact number {number}.")
+    seen = []
+    index([docs], store, embedder, seen.append)
+    searchable = [event.done for event in seen if event.step == "searchable"]
+    assert searchable[:8] == list(range(1, 9))
+    store.refresh()
+    assert (len(store.manifest().documents), store.manifest().pending) == (8, [])
+    assert store.count() == store.manifest().passages
+
+
+def test_an_interrupted_update_keeps_what_was_not_read_yet(docs, store, embedder, monkeypatch):
+    index([docs], store, embedder)
+    for name in ("DIRECT", "FIRST_COMMIT"):
+        monkeypatch.setattr(f"rag.indexing.{name}", 0)
+    put(docs / "garden.txt", "Tulips grow.")
+    put(docs / "ships.html", "<p>Engines drive ships.</p>")
+
+    def interrupt(progress):
+        if progress.step == "searchable":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        index([docs], store, embedder, interrupt)
+    store.refresh()
+    assert {p.text.strip() for p, _ in store.search_sparse(sparse_query("tulips roses wind engines"), 9)} == {
+        "Tulips grow.",
+        "Sailing ships need wind.",
+    }
+
+
+def test_labels_reach_every_passage_and_stay_until_others_are_given(docs, store, embedder):
+    labels = Labels("acme", ("user:ann",), {"year": 2020})
+    index([docs], store, embedder, labels=labels)
+    put(docs / "garden.txt", "Tulips grow beside the wall.")
+    index([docs], store, embedder)
+    store.refresh()
+    for point in store.points():
+        assert (point.passage.tenant, point.passage.readers) == ("acme", ("user:ann",))
+        assert point.passage.metadata["year"] == 2020
+    assert index([docs], store, embedder, labels=labels).unchanged == 3
+    report = index([docs], store, embedder, labels=Labels("other"))
+    assert len(report.updated) == 3
+    store.refresh()
+    assert {point.passage.tenant for point in store.points()} == {"other"}
+
+
+def test_one_tenants_copy_is_no_duplicate_of_anothers(docs, tmp_path, store, embedder):
+    index([docs], store, embedder, labels=Labels("a"))
+    put(tmp_path / "copy.txt", (docs / "garden.txt").read_text())
+    report = index([tmp_path / "copy.txt"], store, embedder, labels=Labels("b"))
+    assert (len(report.added), report.duplicates) == (1, ())
+    put(tmp_path / "again.txt", (docs / "garden.txt").read_text())
+    assert len(index([tmp_path / "again.txt"], store, embedder, labels=Labels("b")).duplicates) == 1
+
+
+def page(url, text):
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Document(url, text, digest, "text/html", title="A page", metadata={"url": url})
+
+
+def test_documents_that_are_no_files_are_added_and_replaced(docs, store, embedder):
+    index([docs], store, embedder)
+    error = DocumentError("fetching", "it is gone", source="https://example.org/b")
+    first = [page("https://example.org/a", "Whales sing."), error]
+    report = index_documents(first, store, embedder)
+    assert (report.added, list(report.failed)) == (("https://example.org/a",), ["https://example.org/b"])
+    assert index_documents(first, store, embedder).unchanged == 1
+    twice = [page("https://example.org/a", "Whales dive."), page("https://example.org/a", "Whales dance.")]
+    assert index_documents(twice, store, embedder).updated == ("https://example.org/a",)
+    assert index([docs], store, embedder).unchanged == 3
+    store.refresh()
+    assert store.text("https://example.org/a") == "Whales dance."
+    assert texts_of(store, "whales") == {"Whales dance."}
+
+
+def texts_of(store, query):
+    return {passage.text for passage, _ in store.search_sparse(sparse_query(query), 9)}
 
 
 def test_another_embedder_is_refused_with_the_remedy_until_a_rebuild(docs, store, embedder, make_embedder):
@@ -302,3 +434,49 @@ def test_a_writer_that_came_between_is_noticed(docs, store, embedder, write, mon
 def test_the_heading_above_a_passage_is_bounded(make_passage):
     passage = make_passage("text", heading=("x" * 1000,))
     assert len(searchable(passage)) < 250
+
+
+def archive(path, **members):
+    """A ZIP of texts, written as if an hour ago."""
+    with zipfile.ZipFile(path, "w") as file:
+        for name, text in members.items():
+            file.writestr(name.replace("_", "."), text)
+    put(path, path.read_bytes())
+
+
+def test_what_an_archive_holds_are_documents_that_follow_it(docs, store, embedder):
+    archive(docs / "box.zip", whales_md="Whales sing.", crabs_txt="Crabs walk.", bad_pdf="no pdf", tool_exe="x")
+    report = index([docs], store, embedder)
+    box = (docs / "box.zip").as_posix()
+    assert {name.removeprefix(box) for name in report.added if name.startswith(box)} == {"!/whales.md", "!/crabs.txt"}
+    assert [name.removeprefix(box) for name in report.failed] == ["!/bad.pdf"]
+    assert report.unsupported == 1
+    assert index([docs], store, embedder).unchanged == 4
+    archive(docs / "box.zip", whales_md="Whales dive.")
+    index([docs], store, embedder)
+    assert texts_of(store, "whales crabs") == {"Whales dive."}
+    store.refresh()
+    assert store.text(f"{box}!/whales.md") == "Whales dive."
+    (docs / "box.zip").unlink()
+    assert index([docs], store, embedder).removed == (box,)
+    store.refresh()
+    assert not any(source.startswith(box) for source in store.manifest().documents)
+    assert store.count() == store.manifest().passages
+
+
+def test_labels_of_an_archive_are_its_members(docs, store, embedder):
+    archive(docs / "box.zip", whales_md="Whales sing.")
+    index([docs / "box.zip"], store, embedder, labels=Labels("acme", ("user:ann",)))
+    archive(docs / "box.zip", whales_md="Whales dive.")
+    index([docs / "box.zip"], store, embedder)
+    store.refresh()
+    assert {(p.passage.tenant, p.passage.readers) for p in store.points()} == {("acme", ("user:ann",))}
+
+
+def test_patterns_choose_the_files_of_a_folder(docs, store, embedder):
+    put(docs / "drafts" / "new.md", "A draft.")
+    put(docs / ".hearthignore", "*.html\n")
+    report = index([docs], store, embedder, selection=Selection(exclude=("drafts/",)))
+    assert (names(report.added), report.ignored) == (["garden.txt", "hearth.md"], 2)
+    report = index([docs], store, embedder, selection=Selection(include=("*.txt",)))
+    assert names(report.removed) == ["hearth.md"]

@@ -1,18 +1,23 @@
 """Every store keeps these promises, whatever engine is behind it."""
 
+import hashlib
 import json
+import random
+import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from decoder.errors import UsageError
-from rag.errors import IndexLocked, IndexNotFound, StoreFailed
-from rag.filters import Where
-from rag.manifest import Manifest
+from rag.errors import IndexLocked, IndexMismatch, IndexNotFound, StoreFailed
+from rag.filters import Access, Condition, Where
+from rag.manifest import DocumentEntry, Manifest
 from rag.settings import RagSettings
 from rag.sparse import SparseVector, sparse_documents, sparse_query
 from rag.store import list_indexes, open_store
@@ -51,8 +56,6 @@ def test_a_passage_comes_back_whole(store, write, embedder, make_passage):
 
 
 def _entry(text):
-    from rag.manifest import DocumentEntry
-
     return DocumentEntry("0" * 64, text, 1, "", 0, 0, "/x")
 
 
@@ -82,15 +85,22 @@ def test_rarer_terms_weigh_more(store, write):
     assert found["lime"] > found["stone"]
 
 
+def within(*sources):
+    return Where().and_sources(sources)
+
+
 def test_limit_and_sources_narrow_a_search(store, write, embedder):
     write(store, FACTS)
     query, terms = embedder.embed_query("roses granite wind"), sparse_query("roses granite wind")
     assert len(store.search_dense(query, 2)) == 2
-    garden, both = (Where().and_sources(names) for names in (["garden.md"], ["garden.md", "ships.md"]))
+    garden = within("garden.md")
     for found in (store.search_dense(query, 9, garden), store.search_sparse(terms, 9, garden)):
         assert {passage.source for passage, _ in found} == {"garden.md"}
-    assert {p.source for p, _ in store.search_dense(query, 9, both)} == {"garden.md", "ships.md"}
-    assert store.search_dense(query, 9, Where().and_sources(["unknown.md"])) == []
+    assert {p.source for p, _ in store.search_dense(query, 9, within("garden.md", "ships.md"))} == {
+        "garden.md",
+        "ships.md",
+    }
+    assert store.search_dense(query, 9, within("unknown.md")) == []
 
 
 def test_passages_come_in_the_order_asked_for_without_unknown_ones(store, write, embedder):
@@ -108,10 +118,133 @@ def test_texts_are_kept_and_unknown_sources_refused(store, write):
         store.text("c.md")
 
 
-def test_upsert_replaces_by_id(store, write):
-    write(store, {"a.md": ["one"]})
-    write(store, {"a.md": ["one"]})
+def test_a_document_that_is_written_again_is_replaced(store, write):
+    write(store, {"a.md": ["one", "two"], "b.md": ["other"]})
+    write(store, {"a.md": ["one", "three"]}, delete=["a.md"])
+    assert {point.passage.text for point in store.points()} == {"one", "three", "other"}
+    assert store.count() == 3
+
+
+def test_points_come_with_their_vectors(store, write, embedder):
+    write(store, FACTS)
+    found = {point.passage.text: point for point in store.points(["garden.md", "ships.md"])}
+    assert set(found) == {*FACTS["garden.md"], *FACTS["ships.md"]}
+    for text, point in found.items():
+        assert point.dense == pytest.approx(embedder.embed([text])[0], abs=1e-5)
+        [expected] = sparse_documents([text])
+        assert dict(zip(point.sparse.indices, point.sparse.values, strict=True)) == pytest.approx(
+            dict(zip(expected.indices, expected.values, strict=True)), rel=1e-5
+        )
+
+
+def test_a_passage_without_a_dense_vector_is_found_by_its_words_and_gets_one_later(store, embedder, make_passage):
+    passage, weights = make_passage("Roses grow."), sparse_documents(["Roses grow."])
+    with store.generation(embedder.dimension) as writer:
+        entry = DocumentEntry("0" * 64, writer.put_text("Roses grow."), 1, "", 0, 0, "/x")
+        whole = replace(manifest_for(embedder), documents={"a.md": entry})
+        writer.upsert([passage], None, weights)
+        writer.commit(whole)
+        store.refresh()
+        assert texts(store.search_sparse(sparse_query("rose"), 9)) == ["Roses grow."]
+        assert store.search_dense(embedder.embed_query("roses"), 9) == []
+        assert [point.dense for point in store.points()] == [None]
+        writer.upsert([passage], embedder.embed([passage.text]), weights)
+        writer.commit(whole)
+    store.refresh()
+    assert texts(store.search_dense(embedder.embed_query("roses"), 9)) == ["Roses grow."]
+    assert texts(store.search_sparse(sparse_query("rose"), 9)) == ["Roses grow."]
     assert store.count() == 1
+
+
+def test_a_writer_may_commit_several_times(store, embedder, make_passage):
+    entries = {}
+    with store.generation(embedder.dimension) as writer:
+        for number in range(3):
+            text = f"fact {number}"
+            passage = make_passage(text, source=f"{number}.md")
+            writer.upsert([passage], embedder.embed([text]), sparse_documents([text]))
+            entries[passage.source] = DocumentEntry("0" * 64, writer.put_text(text), 1, "", 0, 0, f"/{number}")
+            writer.commit(replace(manifest_for(embedder), documents=dict(entries)))
+            assert store.refresh()
+            assert store.count() == number + 1
+        writer.delete_source("0.md")
+    store.refresh()
+    assert store.count() == 3
+    assert store.text("2.md") == "fact 2"
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (Condition("author", any_of=("Ann",)), {"ann.md"}),
+        (Condition("author", any_of=("Ann", "Bob")), {"ann.md", "bob.md"}),
+        (Condition("author", none_of=("Ann",)), {"bob.md", "none.md"}),
+        (Condition("year", any_of=(2020,)), {"ann.md"}),
+        (Condition("year", any_of=("2020",)), set()),
+        (Condition("year", at_least=2020.5), {"bob.md"}),
+        (Condition("year", at_most=2021, at_least=2020), {"ann.md", "bob.md"}),
+        (Condition("draft", any_of=(True,)), {"bob.md"}),
+        (Condition("tags", any_of=("x",)), {"ann.md", "bob.md"}),
+        (Condition("page", any_of=(3,)), {"ann.md"}),
+        (Condition("page", at_least=4), {"bob.md"}),
+        (Condition("media_type", any_of=("text/plain",)), {"none.md"}),
+        (Condition("source", none_of=("none.md",)), {"ann.md", "bob.md"}),
+    ],
+)
+def test_conditions_hold_inside_the_search(store, embedder, make_passage, condition, expected):
+    known = {
+        "ann.md": {"page": 3, "metadata": {"author": "Ann", "year": 2020, "tags": ("x", "y")}},
+        "bob.md": {"page": 5, "metadata": {"author": "Bob", "year": 2021.0, "draft": True, "tags": ("x",)}},
+        "none.md": {"media_type": "text/plain"},
+    }
+    passages = [make_passage("Roses grow.", source, **more) for source, more in known.items()]
+    commit(store, embedder, passages)
+    for found in both_searches(store, embedder, "roses", Where((condition,))):
+        assert found == expected
+
+
+def test_access_holds_inside_the_search(store, embedder, make_passage):
+    owned = {
+        "a-open.md": ("a", ()),
+        "a-ann.md": ("a", ("user:ann",)),
+        "a-staff.md": ("a", ("group:staff", "user:bob")),
+        "b-open.md": ("b", ()),
+        "no-tenant.md": ("", ()),
+    }
+    commit(
+        store,
+        embedder,
+        [make_passage("Roses grow.", s, tenant=tenant, readers=readers) for s, (tenant, readers) in owned.items()],
+    )
+    for access, expected in (
+        (Access("a"), {"a-open.md"}),
+        (Access("a", ("user:ann",)), {"a-open.md", "a-ann.md"}),
+        (Access("a", ("user:ann", "group:staff")), {"a-open.md", "a-ann.md", "a-staff.md"}),
+        (Access("b", ("user:ann",)), {"b-open.md"}),
+        (Access("c"), set()),
+        (Access(), {"no-tenant.md"}),
+        (None, set(owned)),
+    ):
+        for found in both_searches(store, embedder, "roses", Where(access=access)):
+            assert found == expected
+
+
+def commit(store, embedder, passages):
+    entries = {}
+    with store.generation(embedder.dimension) as writer:
+        writer.upsert(
+            passages, embedder.embed([p.text for p in passages]), sparse_documents([p.text for p in passages])
+        )
+        for passage in passages:
+            text = writer.put_text(passage.text)
+            entries[passage.source] = DocumentEntry("0" * 64, text, 1, "", 0, 0, f"/{passage.source}")
+        writer.commit(replace(manifest_for(embedder), documents=entries))
+    store.refresh()
+
+
+def both_searches(store, embedder, query, where):
+    yield {p.source for p, _ in store.search_dense(embedder.embed_query(query), 9, where)}
+    yield {p.source for p, _ in store.search_sparse(sparse_query(query), 9, where)}
 
 
 def test_deleting_a_source_leaves_the_others(store, write, embedder):
@@ -250,12 +383,17 @@ def test_a_reader_keeps_its_generation_until_it_leaves(folder, write):
 
 
 def test_what_a_killed_writer_left_is_removed(folder, write, embedder):
-    left = folder / "generations" / "000009-deadbeef"
-    (left / "shard").mkdir(parents=True)
+    left = [folder / "generations" / "000009-deadbeef", folder / "shards" / "000010-deadbeef"]
+    for each in left:
+        (each / "shard").mkdir(parents=True)
     store = reopened(folder)
     assert store.count() == 5
     write(store, {"new.md": ["new"]})
-    assert not left.exists()
+    assert not any(each.exists() for each in left)
+
+
+def used(folder):
+    return sum(f.stat().st_blocks * 512 for f in folder.rglob("*") if f.is_file())
 
 
 def test_deleted_passages_do_not_pile_up(folder, write):
@@ -265,24 +403,63 @@ def test_deleted_passages_do_not_pile_up(folder, write):
     for turn in range(4):
         write(store, {"many.md": [f"word{i} turn{turn}" for i in range(600)]}, delete=["many.md"])
     assert store.count() == 605
-    used = sum(f.stat().st_blocks * 512 for f in folder.rglob("*") if f.is_file())
-    assert used < 4_000_000
+    assert used(folder) < 6_000_000
 
 
+def test_a_small_change_writes_little_and_shards_do_not_pile_up(folder, write):
+    store = reopened(folder)
+    write(store, {"many.md": [f"word{i} fact" for i in range(3000)]})
+    large = max(store.manifest().shards, key=lambda shard: shard.passages)
+    for turn in range(20):
+        before = {path.name for path in (folder / "shards").iterdir()}
+        write(store, {f"{turn}.md": [f"small {turn}"]})
+        written = {path.name for path in (folder / "shards").iterdir()} - before
+        assert sum(used(folder / "shards" / name) for name in written) < used(folder / "shards" / large.name) / 4
+        assert len(store.manifest().shards) <= 9
+    assert large in store.manifest().shards
+    assert store.count() == 3025
+
+
+def test_scores_do_not_depend_on_how_many_shards_there_are(tmp_path, write, embedder):
+    many, one = (open_store(name, RagSettings(index_folder=str(tmp_path))) for name in ("many", "one"))
+    for source, part in FACTS.items():
+        write(many, {source: part})
+    write(many, {"gone.md": ["Roses and granite and wind."]})
+    write(many, {}, delete=["gone.md"])
+    write(one, FACTS)
+    assert (len(many.manifest().shards), len(one.manifest().shards)) == (3, 1)
+    for look in (
+        lambda store: store.search_dense(embedder.embed_query("roses wind"), 9),
+        lambda store: store.search_sparse(sparse_query("the gardener of roses has wind"), 9),
+    ):
+        assert texts(look(many)) == texts(look(one))
+        assert [score for _, score in look(many)] == pytest.approx([score for _, score in look(one)], rel=1e-5)
+
+
+def tampered(path, damage, seal=True):
+    """Change the manifest in a file, with a checksum that fits when `seal`."""
+    body = json.loads(path.read_text())["body"]
+    damage(body)
+    text = json.dumps(body)
+    checksum = hashlib.sha256(text.encode()).hexdigest() if seal else "0" * 64
+    path.write_text(f'{{"checksum": "{checksum}", "body": {text}}}')
+
+
+@pytest.mark.parametrize("seal", [True, False])
 @pytest.mark.parametrize(
     "damage",
     [
         lambda body: body.update(generation="../../evil"),
-        lambda body: body["documents"]["ships.md"].update(text="../../../etc/passwd"),
+        lambda body: body["shards"][0].update(name="../../../etc"),
+        lambda body: body["shards"][0].update(gone=[1]),
+        lambda body: body["documents"]["ships.md"].update(metadata={"no key": 1}),
+        lambda body: body["documents"]["ships.md"].update(pending="yes"),
         lambda body: body.update(dimension="64"),
         lambda body: body.pop("documents"),
     ],
 )
-def test_a_manifest_that_was_tampered_with_is_refused(folder, damage):
-    path = folder / "manifest.json"
-    body = json.loads(path.read_text())
-    damage(body)
-    path.write_text(json.dumps(body))
+def test_a_manifest_that_was_tampered_with_is_refused(folder, damage, seal):
+    tampered(folder / "manifest.json", damage, seal)
     with pytest.raises(StoreFailed, match="the manifest is damaged"):
         reopened(folder).refresh()
 
@@ -294,23 +471,53 @@ def test_a_manifest_that_is_no_manifest_is_refused(folder, content):
         reopened(folder).refresh()
 
 
-def test_damaged_files_are_typed_errors(folder):
+def test_a_newer_schema_is_refused_with_the_remedy(folder):
+    (folder / "manifest.json").write_text('{"schema": 99, "checksum": ""}')
+    with pytest.raises(IndexMismatch, match=r"schema 99.*newer version"):
+        reopened(folder).refresh()
+
+
+def damage_text(folder, body):
+    with sqlite3.connect(folder / "texts.sqlite") as connection:
+        connection.execute("UPDATE texts SET body = ? WHERE CAST(body AS TEXT) LIKE 'Sailing%'", (body,))
+    connection.close()
+
+
+def test_damaged_texts_are_typed_errors(folder):
     store = reopened(folder)
-    text = next(p for p in folder.glob("generations/*/texts/*") if p.read_text().startswith("Sailing"))
-    text.write_text("Sailing ships need engines.")
+    damage_text(folder, b"Sailing ships need engines.")
     with pytest.raises(StoreFailed, match=r"the stored text of ships\.md is damaged"):
         store.text("ships.md")
-    store.close()
-    next(folder.glob("generations/*/shard/segments/*/segment.json")).write_text("{")
-    with pytest.raises(StoreFailed, match="opening the knowledge base"):
+    damage_text(folder, "no bytes")
+    with pytest.raises(StoreFailed, match="its text is missing"):
+        store.text("ships.md")
+    for path in folder.glob("texts.sqlite*"):
+        path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreFailed, match="opening a document"):
+        store.text("ships.md")
+
+
+def files_of(folder):
+    return sorted(path for path in folder.glob("shards/*/shard/**/*") if path.is_file() and path.stat().st_size)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damaged_shard_files_are_typed_errors(folder, seed):
+    choose = random.Random(seed)
+    path = choose.choice([path for path in files_of(folder) if path.name != "edge_config.json"])
+    with path.open("r+b") as file:
+        file.seek(choose.randrange(path.stat().st_size))
+        file.write(bytes([choose.randrange(1, 256)]) * 9)
+    with pytest.raises(StoreFailed, match=r"the files of shard .* are damaged.*hearth kb repair"):
         reopened(folder).refresh()
 
 
 def test_missing_files_are_typed_errors(folder):
-    import shutil
-
-    shutil.rmtree(next(folder.glob("generations/*/shard/segments")))
-    with pytest.raises((StoreFailed), match="opening the knowledge base"):
+    shutil.rmtree(next(folder.glob("shards/*/shard/segments")))
+    with pytest.raises(StoreFailed, match="opening the knowledge base"):
+        reopened(folder).refresh()
+    next(folder.glob("generations/*/terms.npy")).write_bytes(b"\x93NUMPY no")
+    with pytest.raises(StoreFailed, match="term counts"):
         reopened(folder).refresh()
     shutil.rmtree(next(folder.glob("generations/*")))
     with pytest.raises(StoreFailed, match="its files are missing"):

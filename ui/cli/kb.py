@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from decoder.errors import UsageError
-from ui.cli import wiring
+from ui.cli import kb_care, kb_eval, kb_move, wiring
 from ui.cli.main import COMMANDS, new_app
 from ui.cli.options import Debug, Json, KnowledgeBaseName
 from ui.cli.output import print_json, print_table, print_text, remark
 
 app = new_app(help=COMMANDS["kb"], no_args_is_help=True)
+kb_care.add_to(app)
+kb_move.add_to(app)
 
 
 @app.command("list")
@@ -93,3 +95,6 @@ def remove(
         print_json({"name": kb, "removed": None if everything else removed, "all": everything})
     else:
         print_text(f"{kb}: removed {', '.join(removed)}")
+
+
+app.command("eval")(kb_eval.evaluate)

@@ -21,8 +21,9 @@ COMMANDS = {
     "chat": "Talk with a knowledge base.",
     "ask": "Answer one question from the documents, with citations.",
     "search": "Find passages in a knowledge base, best first.",
-    "index": "Read files and folders into a knowledge base.",
-    "kb": "List, show and prune knowledge bases.",
+    "index": "Read files, folders and web pages into a knowledge base.",
+    "kb": "List, show, check, mend and move knowledge bases.",
+    "api": "Serve knowledge bases and the decoder to whatever speaks OpenAI's protocol.",
     "serve": "Run a model with vLLM, look at it, stop it.",
     "doctor": "Check that everything Hearth needs is in order.",
 }

@@ -104,6 +104,7 @@ def describe(report: IndexReport) -> str:
     parts += [f"{report.unchanged} unchanged"] if report.unchanged else []
     parts += [f"{len(report.failed)} failed"] if report.failed else []
     parts += [f"{report.unsupported} of other kinds left out"] if report.unsupported else []
+    parts += [f"{report.ignored} ignored"] if report.ignored else []
     return f"{', '.join(parts) or 'nothing to read'} ({report.passages} passages, {report.seconds:.1f} s)"
 
 
@@ -130,6 +131,9 @@ def progress_bar() -> Iterator[Callable[[Any], None]]:
         task = bar.add_task("reading", total=None)
 
         def show(event: Any) -> None:
+            if event.step == "searchable":
+                bar.console.print(f"{event.done} documents can be found by their words; meaning follows", markup=False)
+                return
             bar.update(task, description=clean_line(event.step), completed=event.done, total=event.total or None)
 
         yield show

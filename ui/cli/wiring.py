@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from decoder.base import Decoder
     from decoder.server import ServerStatus
     from decoder.settings import DecoderSettings
+    from rag.index import Selection
     from rag.knowledge import KnowledgeBase
+    from rag.labels import Labels
     from rag.manifest import Manifest
-    from rag.types import IndexReport
+    from rag.types import IndexReport, Value
 
 DEFAULT = "default"
 
@@ -167,12 +169,83 @@ def name_for(path: Path) -> str:
     return f"{stem}-{hashlib.sha256(str(place).encode('utf-8', 'surrogateescape')).hexdigest()[:6]}"
 
 
-def read_documents(base: KnowledgeBase, paths: Sequence[Path], rebuild: bool = False) -> IndexReport:
+def labels(tenant: str, readers: Sequence[str], metadata: Sequence[str]) -> Labels | None:
+    """What the command line says of documents; None when it says nothing, so that they keep what they have.
+
+    Raises:
+        UsageError: a name that cannot be one, or metadata that is no key=value.
+    """
+    if not (tenant or readers or metadata):
+        return None
+    from rag.filters import parse_where
+    from rag.labels import Labels
+
+    known: dict[str, Value] = {}
+    for condition in parse_where(metadata).conditions:
+        if len(condition.any_of) != 1:
+            raise UsageError("labelling", f"{condition.field} has no single value", "Write key=value")
+        known[condition.field] = condition.any_of[0]
+    return Labels(tenant, tuple(readers), known)
+
+
+def selection(include: Sequence[str], exclude: Sequence[str], gitignore: bool) -> Selection:
+    """Which files of folders the command line wants."""
+    from rag.index import Selection
+
+    return Selection(tuple(include), tuple(exclude), gitignore)
+
+
+def read_documents(
+    base: KnowledgeBase,
+    paths: Sequence[Path],
+    rebuild: bool = False,
+    labels: Labels | None = None,
+    selection: Selection | None = None,
+) -> IndexReport:
     """Index `paths` with a progress bar, and tell of what could not be read. Raises UsageError for a missing path."""
     with progress_bar() as on_progress:
-        report = base.add(paths, on_progress, rebuild=rebuild)
+        report = base.add(paths, on_progress, rebuild=rebuild, labels=labels, selection=selection)
     remark_failures(report)
     return report
+
+
+def read_sources(
+    base: KnowledgeBase,
+    sources: Sequence[str],
+    sitemap: bool,
+    rebuild: bool,
+    labels: Labels | None,
+    selection: Selection,
+) -> IndexReport:
+    """Index files, folders and web addresses; raises UsageError for what cannot be meant."""
+    from rag.web import is_url
+
+    urls, paths = [s for s in sources if is_url(s)], [Path(s) for s in sources if not is_url(s)]
+    if sitemap and not urls:
+        raise UsageError("indexing", "--sitemap was given without an address", "Give the sitemap's address")
+    if rebuild and urls:
+        raise UsageError("indexing", "--rebuild was given with an address", "Rebuild with files, then add addresses")
+    report = read_documents(base, paths, rebuild, labels, selection) if paths else None
+    if not urls:
+        assert report is not None  # noqa: S101  # the command line wants one source at least
+        return report
+    with progress_bar() as on_progress:
+        fetched = base.add_urls(urls, on_progress, sitemap=sitemap, labels=labels)
+    remark_failures(fetched)
+    return fetched if report is None else _together(report, fetched)
+
+
+def _together(one: IndexReport, two: IndexReport) -> IndexReport:
+    """Two reports as one."""
+    return replace(
+        one,
+        added=one.added + two.added,
+        updated=one.updated + two.updated,
+        unchanged=one.unchanged + two.unchanged,
+        passages=one.passages + two.passages,
+        failed={**one.failed, **two.failed},
+        seconds=one.seconds + two.seconds,
+    )
 
 
 def prepare(kb: str, docs: Path | None, decoder: Decoder | None) -> KnowledgeBase:
@@ -185,7 +258,7 @@ def prepare(kb: str, docs: Path | None, decoder: Decoder | None) -> KnowledgeBas
     report = read_documents(base, [docs])
     if not (report.added or report.updated or report.unchanged or report.duplicates):
         cause = f"no document there could be read ({describe(report)})"
-        raise UsageError(f"reading {docs}", cause, "Give a folder with text, Markdown, HTML, PDF or DOCX files")
+        raise UsageError(f"reading {docs}", cause, "Give a folder with text, Markdown, HTML, PDF or office files")
     if report.added or report.updated or report.removed:
         remark(f"Read {docs}: {describe(report)}")
     return base
