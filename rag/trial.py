@@ -122,10 +122,17 @@ class _Tuned(KnowledgeBase):
     ) -> None:
         from rag.retrieve import POOL, Search
 
-        options, known = setting.options, {"embedder": base.embedder, "store": base.store}
-        limit = options.get("limit", rag_settings().limit)
-        search = Search(limit, options.get("pool", POOL), where)
-        super().__init__(base.name, decoder=decoder, access=base.access, options=search, **known)
+        options = setting.options
+        search = Search(options.get("limit", rag_settings().limit), options.get("pool", POOL), where)
+        super().__init__(
+            base.name,
+            decoder=decoder,
+            embedder=base.embedder,
+            store=base.store,
+            access=base.access,
+            reranker=base.reranker,
+            options=search,
+        )
         self._setting = setting
 
     def narrowed(self, where: Where) -> _Tuned:
