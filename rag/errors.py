@@ -74,3 +74,7 @@ class EngineFailed(ServiceError):
 
 class QuestionTooLong(UsageError):
     """The question leaves no room for documents in the decoder's context."""
+
+
+class RerankerError(UsageError):
+    """The reranking model cannot be found or used."""

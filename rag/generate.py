@@ -120,4 +120,6 @@ def _cut(passage: Passage, length: int) -> Passage:
 
 def _prompt(question: str, shown: Sequence[Passage], turns: Sequence[Message]) -> tuple[Message, ...]:
     labels = [" > ".join(dict.fromkeys((p.location, *p.heading))) for p in shown]
-    return grounded_answer(question, [p.text for p in shown], labels, turns)
+    return grounded_answer(
+        question, ["\n".join(part for part in (p.context, p.text) if part) for p in shown], labels, turns
+    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from decoder.base import iterate_sync, run_sync
 from decoder.errors import UsageError
 from rag.extract import extract
-from rag.followup import standalone
+from rag.filters import Access, Where
 from rag.generate import generate
 from rag.labels import labels_of
 from rag.settings import RagSettings, check_index_name, rag_settings
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from decoder.types import Message
     from rag.embed import Embedder
     from rag.errors import DocumentError
+    from rag.explain import Explanation
     from rag.index import IndexProgress, Selection
     from rag.labels import Labels
     from rag.langchain import HearthRetriever
     from rag.llamaindex import HearthNodeRetriever
     from rag.manifest import DocumentEntry, Manifest
     from rag.repair import RepairReport
+    from rag.rerank import Reranker
+    from rag.retrieve import Search, Steps
     from rag.store import Store
     from rag.types import Document
     from rag.verify import Problem
@@ -50,6 +53,9 @@ class KnowledgeBase:
         home: the folder that holds indexes; the settings' own when None.
         decoder: writes the answers; without one they are quoted. It is not closed with the knowledge base.
         embedder, store: in place of the settings' own.
+        access: who is asking; searches, documents and texts are those that they may see. None is whoever owns it all.
+        reranker: reads what was found again with the question.
+        options: how to search when a search does not say; the settings' own when None.
 
     Raises:
         UsageError: the name cannot be one.
@@ -63,9 +69,14 @@ class KnowledgeBase:
         decoder: Decoder | None = None,
         embedder: Embedder | None = None,
         store: Store | None = None,
+        access: Access | None = None,
+        reranker: Reranker | None = None,
+        options: Search | None = None,
     ) -> None:
         self.name, self.decoder = check_index_name(name), decoder
+        self.access, self.reranker = access, reranker
         self._settings = _settings(home)
+        self._options = options
         self._given_embedder, self._given_store = embedder, store
 
     @cached_property
@@ -167,12 +178,64 @@ class KnowledgeBase:
         report = self.add_documents(changed(), on_progress, labels=labels)
         return replace(report, unchanged=report.unchanged + unchanged)
 
-    def search(self, query: str, limit: int | None = None, sources: Sequence[str] | None = None) -> builtins.list[Hit]:
-        """Passages that fit the query, best first. Raises IndexNotFound before anything was added."""
-        from rag.retrieve import retrieve
+    def search(
+        self,
+        query: str,
+        limit: int | None = None,
+        sources: Sequence[str] | None = None,
+        *,
+        where: Where | None = None,
+        options: Search | None = None,
+    ) -> builtins.list[Hit]:
+        """Passages that fit the query, best first.
 
-        chosen = limit or self._settings.limit
-        return retrieve(query, self.store, self.embedder, chosen, sources, self._settings.pool)
+        Args:
+            limit, sources: at most so many, of these documents only.
+            where: what may be found, beside what `options` say.
+            options: how to search; `limit` goes before their own.
+
+        Raises:
+            IndexNotFound: nothing was added yet.
+            UsageError: the query is empty.
+        """
+        if sources is not None and not sources:
+            return []
+        return builtins.list(self._steps(query, self._search(limit, sources, where, options)).hits)
+
+    def explain(
+        self, query: str, limit: int | None = None, *, where: Where | None = None, options: Search | None = None
+    ) -> Explanation:
+        """As `search`, with what each step of it gave each hit."""
+        from rag.explain import explain
+
+        return explain(self._steps(query, self._search(limit, None, where, options)))
+
+    def _search(
+        self,
+        limit: int | None = None,
+        sources: Sequence[str] | None = None,
+        where: Where | None = None,
+        options: Search | None = None,
+    ) -> Search:
+        """The options of one search. Whom this knowledge base was opened for goes before who a search says asks."""
+        from rag.retrieve import Search
+
+        base = options or self._options or Search(self._settings.limit, self._settings.pool)
+        parts = [part for part in (base.where, where) if part is not None]
+        access = self.access or next((part.access for part in reversed(parts) if part.access is not None), None)
+        every = Where(tuple(c for part in parts for c in part.conditions), access).and_sources(sources)
+        return replace(base, limit=limit or base.limit, where=every, reranker=base.reranker or self.reranker)
+
+    def _steps(self, query: str, search: Search) -> Steps:
+        from rag.retrieve import retrieve_steps
+
+        queries = run_sync(self._queries(query, (), search)) if search.rewrite and query.strip() else (query,)
+        return retrieve_steps(queries, self.store, self.embedder, search)
+
+    async def _queries(self, question: str, history: Sequence[Message], search: Search) -> tuple[str, ...]:
+        from rag.rewrite import rewrite
+
+        return await rewrite(question, history, self.decoder, search.rewrite)
 
     def ask(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """The checked answer. Raises UsageError for an empty question, IndexNotFound, DecoderError leaves."""
@@ -193,7 +256,9 @@ class KnowledgeBase:
     async def astream(self, question: str, history: Sequence[Message] = ()) -> AsyncGenerator[AnswerDelta | Answer]:
         """`stream` for code with an event loop."""
         started = time.monotonic()
-        hits, support = await asyncio.to_thread(self._find, standalone(question, history))
+        search = self._search()
+        queries = await self._queries(question, history, search)
+        hits, support = await asyncio.to_thread(self._find, queries, search)
         found = time.monotonic()
         async with aclosing(self._answer(question, hits, support, history)) as parts:
             async for part in parts:
@@ -203,9 +268,11 @@ class KnowledgeBase:
                     part = replace(part, timings=timings)
                 yield part
 
-    def _find(self, question: str) -> tuple[builtins.list[Hit], Support]:
-        hits = self.search(question)
-        return hits, assess(question, hits, self.embedder)
+    def _find(self, queries: Sequence[str], search: Search) -> tuple[builtins.list[Hit], Support]:
+        from rag.retrieve import retrieve
+
+        hits = retrieve(queries, self.store, self.embedder, search)
+        return hits, assess(queries[0], hits, self.embedder)
 
     async def _answer(
         self, question: str, hits: Sequence[Hit], support: Support, history: Sequence[Message]
@@ -220,12 +287,26 @@ class KnowledgeBase:
         yield answer
 
     def documents(self) -> Mapping[str, DocumentEntry]:
-        """The documents by source; empty before anything was added."""
+        """The documents by source, of those that may be seen; empty before anything was added."""
+        everything = self._everything()
+        if self.access is None:
+            return everything
+        may_read = self.access.may_read
+        return {source: entry for source, entry in everything.items() if may_read(entry.tenant, entry.readers)}
+
+    def _everything(self) -> Mapping[str, DocumentEntry]:
         return self.store.manifest().documents if self.store.refresh() else {}
 
     def open(self, citation: Citation, around: int = LINES_AROUND) -> str:
-        """The cited lines with `around` more on either side, numbered. Raises UsageError for an unknown source."""
-        self.store.refresh()
+        """The cited lines with `around` more on either side, numbered.
+
+        Raises:
+            UsageError: no such document is known, or none that may be seen.
+        """
+        from rag.store import unknown_source
+
+        if citation.source not in self.documents():
+            raise unknown_source(citation.source)
         lines = self.store.text(citation.source).split("\n")
         first, last = max(1, citation.line_start - around), min(len(lines), citation.line_end + around)
         width = len(str(last))
@@ -242,6 +323,8 @@ class KnowledgeBase:
         """
         from rag.store import unknown_source
 
+        if source not in self.documents():
+            raise unknown_source(source)
         if not self.store.refresh():
             raise unknown_source(source)
         with self.store.generation(self.store.manifest().dimension) as writer:
@@ -284,17 +367,17 @@ class KnowledgeBase:
 
         return import_index(self.store, Path(file).expanduser(), replace)
 
-    def as_langchain_retriever(self, limit: int | None = None) -> HearthRetriever:
+    def as_langchain_retriever(self, limit: int | None = None, where: Where | None = None) -> HearthRetriever:
         """This knowledge base as a LangChain `BaseRetriever`. Raises MissingExtra without langchain-core."""
         from rag.langchain import HearthRetriever
 
-        return HearthRetriever(knowledge_base=self, limit=limit)
+        return HearthRetriever(knowledge_base=self, limit=limit, where=where)
 
-    def as_llamaindex_retriever(self, limit: int | None = None) -> HearthNodeRetriever:
+    def as_llamaindex_retriever(self, limit: int | None = None, where: Where | None = None) -> HearthNodeRetriever:
         """This knowledge base as a LlamaIndex `BaseRetriever`. Raises MissingExtra without llama-index-core."""
         from rag.llamaindex import HearthNodeRetriever
 
-        return HearthNodeRetriever(self, limit)
+        return HearthNodeRetriever(self, limit, where)
 
     def close(self) -> None:
         """Let go of the index. Idempotent."""

@@ -15,6 +15,7 @@ try:
 except ImportError as error:
     raise MissingExtra("making a LangChain retriever", "langchain-core", "rag") from error
 
+from rag.filters import Where
 from rag.knowledge import KnowledgeBase
 from rag.types import Hit
 
@@ -24,20 +25,22 @@ class HearthRetriever(BaseRetriever):
 
     Attributes:
         limit: passages a query returns; None is the settings' own.
+        where: what may be found.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     knowledge_base: KnowledgeBase
     limit: int | None = None
+    where: Where | None = None
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
-        return [_document(hit) for hit in self.knowledge_base.search(query, self.limit)]
+        return [_document(hit) for hit in self.knowledge_base.search(query, self.limit, where=self.where)]
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
     ) -> list[Document]:
-        hits = await asyncio.to_thread(self.knowledge_base.search, query, self.limit)
+        hits = await asyncio.to_thread(self.knowledge_base.search, query, self.limit, where=self.where)
         return [_document(hit) for hit in hits]
 
 

@@ -12,6 +12,7 @@ try:
 except ImportError as error:
     raise MissingExtra("making a LlamaIndex retriever", "llama-index-core", "rag") from error
 
+from rag.filters import Where
 from rag.knowledge import KnowledgeBase
 from rag.types import Hit
 
@@ -21,14 +22,16 @@ class HearthNodeRetriever(BaseRetriever):
 
     Args:
         limit: passages a query returns; None is the settings' own.
+        where: what may be found.
     """
 
-    def __init__(self, knowledge_base: KnowledgeBase, limit: int | None = None) -> None:
-        self.knowledge_base, self.limit = knowledge_base, limit
+    def __init__(self, knowledge_base: KnowledgeBase, limit: int | None = None, where: Where | None = None) -> None:
+        self.knowledge_base, self.limit, self.where = knowledge_base, limit, where
         super().__init__()
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return [_node(hit) for hit in self.knowledge_base.search(query_bundle.query_str, self.limit)]
+        hits = self.knowledge_base.search(query_bundle.query_str, self.limit, where=self.where)
+        return [_node(hit) for hit in hits]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         return await asyncio.to_thread(self._retrieve, query_bundle)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from rag.types import Document
 
 UNSTRUCTURED = frozenset({"text/plain", "application/pdf"})
 Kind = Literal["prose", "fence", "table", "heading"]
+Span: TypeAlias = tuple[int, int]
+"""Character offsets into a document's text, end exclusive."""
 _ATX = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 _UNDERLINE = re.compile(r" {0,3}(=+|-{2,})[ \t]*$")
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})(.*)$")
@@ -45,6 +47,25 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a passage is, before it is one.
+
+    Attributes:
+        heading: the path of headings or definitions above it, outermost first.
+        context: what must be read with it, such as the header row of a table that was cut.
+        around: the stretches that it was cut from, widest first; empty where the section is the only one.
+        page: page number from 1 for paged formats.
+    """
+
+    start: int
+    end: int
+    heading: tuple[str, ...] = ()
+    context: str = ""
+    around: tuple[Span, ...] = ()
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     kind: Kind
     start: int
@@ -54,28 +75,36 @@ class _Part:
 
 
 def sections(document: Document) -> Iterator[Section]:
-    """The document's sections in order; together their blocks cover the text."""
-    if document.media_type in UNSTRUCTURED:
-        spans = [(s.start, s.end, s.page) for s in document.segments] or [(0, len(document.text), None)]
-        yield from (Section((Block("prose", start, end),), page=page) for start, end, page in spans)
-        return
+    """The document's sections in order; together their blocks cover the text. None crosses a page."""
+    pages = [(s.start, s.end, s.page) for s in document.segments] or [(0, len(document.text), None)]
+    plain = document.media_type in UNSTRUCTURED or document.media_type.startswith("image/")
+    for start, end, page in pages:
+        if plain:
+            yield Section((Block("prose", start, end),), page=page)
+        else:
+            yield from _structured(document.text, start, end, page)
+
+
+def _structured(text: str, begin: int, end: int, page: int | None) -> Iterator[Section]:
+    """Sections of one page, or of the whole text, by its headings."""
     blocks: list[Block] = []
     path: list[tuple[int, str]] = []
     has_body = False
-    for part in _parts(document.text):
+    for part in _parts(text[begin:end]):
+        block = Block("prose" if part.kind == "heading" else part.kind, begin + part.start, begin + part.end)
         if part.kind != "heading":
-            blocks.append(Block(part.kind, part.start, part.end))
-            has_body = has_body or bool(document.text[part.start : part.end].strip())
+            blocks.append(block)
+            has_body = has_body or bool(text[block.start : block.end].strip())
             continue
         goes_deeper = bool(path) and part.level > path[-1][0]
         if blocks and (has_body or (path and not goes_deeper)):  # a heading alone joins the section below it
-            yield Section(tuple(blocks), _titles(path))
+            yield Section(tuple(blocks), _titles(path), page)
             blocks = []
         path = [*(outer for outer in path if outer[0] < part.level), (part.level, part.title)]
-        blocks.append(Block("prose", part.start, part.end))
+        blocks.append(block)
         has_body = False
     if blocks:
-        yield Section(tuple(blocks), _titles(path))
+        yield Section(tuple(blocks), _titles(path), page)
 
 
 def _titles(path: list[tuple[int, str]]) -> tuple[str, ...]:

@@ -110,8 +110,8 @@ def assess(question: str, hits: Sequence[Hit], embedder: Embedder) -> Support:
 
 
 def passage_words(passage: Passage) -> set[str]:
-    """Stems of a passage with its title and headings, which say what it is about."""
-    return set(content_words(" ".join((passage.title, *passage.heading, passage.text))))
+    """Stems of a passage with its title, headings and context, which say what it is about."""
+    return set(content_words(" ".join((passage.title, *passage.heading, passage.context, passage.text))))
 
 
 def _rarity(asked: Sequence[str], hits: Sequence[Hit]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from decoder.errors import UsageError
 from rag.knowledge import KnowledgeBase
 from rag.questions import Question
+from rag.settings import rag_settings
 from rag.types import Answer, Hit
 
 if TYPE_CHECKING:
@@ -116,20 +117,24 @@ class Trial:
 class _Tuned(KnowledgeBase):
     """The same knowledge with other options."""
 
-    def __init__(self, base: KnowledgeBase, decoder: Decoder | None, setting: Setting) -> None:
-        super().__init__(base.name, decoder=decoder, embedder=base.embedder, store=base.store)
-        self._options = {name: value for name, value in setting.options.items() if name != "decoder"}
+    def __init__(
+        self, base: KnowledgeBase, decoder: Decoder | None, setting: Setting, where: Where | None = None
+    ) -> None:
+        from rag.retrieve import POOL, Search
+
+        options = setting.options
+        search = Search(options.get("limit", rag_settings().limit), options.get("pool", POOL), where)
+        super().__init__(
+            base.name,
+            decoder=decoder,
+            embedder=base.embedder,
+            store=base.store,
+            access=base.access,
+            reranker=base.reranker,
+            options=search,
+        )
+        self._setting = setting
 
     def narrowed(self, where: Where) -> _Tuned:
         """What a question may see."""
-        if where:
-            cause = "this version's search takes no conditions"
-            raise UsageError("asking", cause, "Leave `where` out of the questions")
-        return self
-
-    def search(self, query: str, limit: int | None = None, sources: Sequence[str] | None = None) -> list[Hit]:
-        """Passages that fit, found under the setting."""
-        from rag.retrieve import POOL, retrieve
-
-        chosen = limit or self._options.get("limit") or self._settings.limit
-        return retrieve(query, self.store, self.embedder, chosen, sources, self._options.get("pool", POOL))
+        return _Tuned(self, self.decoder, self._setting, where) if where else self

@@ -57,7 +57,7 @@ def embedder():
     return WordEmbedder()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_embedder():
     return WordEmbedder
 

@@ -91,6 +91,14 @@ def test_no_passage_crosses_a_page(pages, overlap):
         assert segment.start <= passage.start < passage.end <= segment.end
 
 
+def test_slides_are_sections_on_pages_of_their_own():
+    slides = ["## Slide 1: Start\n\nWelcome.\n\n", "No heading here.\n\n", "## Slide 3\n\n| a | b |\n|---|---|\n"]
+    starts = [0, *itertools.accumulate(map(len, slides))]
+    segments = tuple(Segment(a, b, n) for n, (a, b) in enumerate(itertools.pairwise(starts), 1))
+    found = chunk(document("".join(slides), "application/vnd.oasis.opendocument.presentation", segments))
+    assert [(p.page, p.heading) for p in found] == [(1, ("Slide 1: Start",)), (2, ()), (3, ("Slide 3",))]
+
+
 def test_the_heading_path_is_kept_and_no_passage_crosses_a_heading():
     text = "Before.\n\n# One\n\nFirst.\n\n## Two / three\n\nSecond.\n\nFour\n----\n\nThird.\n\n# Five #\nLast.\n"
     found = [(passage.heading, passage.text) for passage in chunk(document(text))]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from decoder.errors import UsageError
 from rag.errors import IndexMismatch, IndexNotFound
+from rag.filters import Where
 from rag.fusion import fuse
-from rag.retrieve import retrieve
+from rag.retrieve import Search, retrieve
 from rag.types import Passage
 
 FACTS = {
@@ -28,7 +29,7 @@ def passage(number):
 
 def test_hits_carry_both_scores(store, write, embedder):
     write(store, FACTS)
-    hits = retrieve("Who waters the roses?", store, embedder, limit=3)
+    hits = retrieve("Who waters the roses?", store, embedder, Search(limit=3))
     assert hits[0].passage.text == "The gardener waters roses daily."
     assert hits[0].dense > 0.5
     assert hits[0].sparse > 1
@@ -49,9 +50,9 @@ def test_a_query_of_stop_words_still_finds_by_meaning(store, write, embedder):
 
 def test_sources_narrow_and_limit_bounds(store, write, embedder):
     write(store, FACTS)
-    hits = retrieve("roses granite", store, embedder, sources=["hearth.md"])
+    hits = retrieve("roses granite", store, embedder, Search(where=Where().and_sources(["hearth.md"])))
     assert {hit.passage.source for hit in hits} == {"hearth.md"}
-    assert len(retrieve("roses granite", store, embedder, limit=4, pool=1)) == 4
+    assert len(retrieve("roses granite", store, embedder, Search(limit=4, pool=1))) == 4
 
 
 def test_what_cannot_be_searched_is_a_typed_error(store, write, embedder, make_embedder):

@@ -46,6 +46,18 @@ async def test_langchain_documents_say_where_they_stand(base):
     ]
 
 
+async def test_a_filter_narrows_both_retrievers(base):
+    from rag.filters import parse_where
+
+    source = next(source for source in base.documents() if source.endswith("bread.txt"))
+    where = parse_where([f"source={source}"])
+    documents = base.as_langchain_retriever(where=where)
+    assert [d.metadata["source"] for d in documents.invoke("the rent in euros")] == [source]
+    assert [d.metadata["source"] for d in await documents.ainvoke("the rent in euros")] == [source]
+    nodes = base.as_llamaindex_retriever(where=where)
+    assert [n.node.metadata["source"] for n in nodes.retrieve("the rent in euros")] == [source]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
 async def test_a_llamaindex_query_engine(base):

@@ -32,8 +32,18 @@ class FakeBase:
         self.calls.append(("add", tuple(str(path) for path in paths)))
         return self.report
 
-    def search(self, query, limit=8):
-        return [Hit(PASSAGE, 0.5, dense=0.7, sparse=3.2)][:limit]
+    def search(self, query, limit=None, sources=None, *, where=None, options=None):
+        self.calls.append(("search", query, options))
+        return [Hit(PASSAGE, 0.5, dense=0.7, sparse=3.2)][: limit or options.limit]
+
+    def explain(self, query, limit=None, *, where=None, options=None):
+        from rag.explain import Explanation, QueryReason, Reason
+
+        (hit,) = self.search(query, options=options)
+        said = QueryReason(query, 0.7, 1, 3.2, 2, {"dense": 0.4, "sparse": 0.1}, 1, ("rent",), ("moon",))
+        merged = ("lease.pdf, page 2",) if options.parents else ()
+        reason = Reason(hit, 1, (said,), 1, 0.5, None, None, 1, merged)
+        return Explanation((query,), ("author=Ann",), "", options.diversity, (reason,))
 
     def ask(self, question, history=()):
         return self.answers.get(question, REFUSAL if "moon" in question else ANSWER)

@@ -210,6 +210,37 @@ def test_search_lists_places_and_passages(hearth, fake):
     assert hearth("search", "rent", "--json").json["hits"][0]["passage"]["location"] == "lease.pdf, page 2"
 
 
+def test_search_options_become_how_to_search(hearth, fake):
+    from rag.filters import Access, parse_where
+    from rag.parents import Parents
+    from rag.retrieve import Search
+
+    options = ["--where", "author=Ann|Bob", "--where", "year>=2020", "--tenant", "acme", "--as", "user:ann"]
+    assert hearth("search", "rent", "-n", "3", *options, "--as", "group:staff", "--mmr", "0.5", "--parents").code == 0
+    where = parse_where(["author=Ann|Bob", "year>=2020"], Access("acme", ("user:ann", "group:staff")))
+    expected = Search(limit=3, where=where, diversity=0.5, parents=Parents())
+    assert ("search", "rent", expected) in fake.calls
+    assert hearth("search", "rent", "--rerank", "some/model").code == 0
+    assert fake.calls[-2][2].reranker.name == "some/model"
+    refused = hearth("search", "rent", "--where", "nonsense")
+    assert refused.code == 2
+    assert "'nonsense' is no condition" in refused.err
+
+
+def test_search_explains_itself(hearth, fake):
+    result = hearth("search", "rent", "--explain", "--mmr", "0.5", "--parents")
+    for told in (
+        "dense 0.700, rank 1 | BM25 3.20, rank 2 | 0.400 dense + 0.100 sparse",
+        "words: rent; not there: moon",
+        "fused 0.500, rank 1 | diversity rank 1 | parent of lease.pdf, page 2",
+        "filter: author=Ann",
+        "diversity: lambda 0.5",
+    ):
+        assert told in result.out
+    explained = hearth("search", "rent", "--explain", "--json").json["explanation"]
+    assert explained["hits"][0]["queries"][0]["missing"] == ["moon"]
+
+
 def test_ask_prints_the_answer_then_its_sources(hearth, fake):
     result = hearth("ask", "How much is the rent?")
     assert result.code == 0

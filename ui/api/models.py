@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rag.knowledge import KnowledgeBase
 from rag.settings import is_index_name
 from ui.api.errors import ApiRefusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from decoder.base import Decoder
     from rag.embed import Embedder
     from rag.filters import Access
-    from rag.types import Hit
 
 PREFIX = "kb:"
 DECODER = "decoder"
@@ -91,8 +87,15 @@ class Models:
             found = self._bases.get((name, access))
             if found is None:
                 beside = next((base for (other, _), base in self._bases.items() if other == name), None)
-                shared = {"embedder": self.embedder, "store": beside.store if beside else None}
-                found = _seen_by(access, name, home=self._home, decoder=self.decoder, **shared)
+                store = beside.store if beside else None
+                found = KnowledgeBase(
+                    name,
+                    home=self._home,
+                    decoder=self.decoder,
+                    embedder=self.embedder,
+                    store=store,
+                    access=access,
+                )
                 self._bases[name, access] = found
             return found
 
@@ -100,22 +103,3 @@ class Models:
 def unknown(model: str) -> ApiRefusal:
     """The refusal for a model that is not there, or that the caller could not know of."""
     return ApiRefusal(404, f"the model {model[:80]!r} does not exist", "model_not_found", "model")
-
-
-def _seen_by(access: Access | None, name: str, **rest: Any) -> KnowledgeBase:
-    """The knowledge base as `access` sees it: filtered in the query where it can be, else what is found is."""
-    if "access" in inspect.signature(KnowledgeBase.__init__).parameters:
-        return KnowledgeBase(name, **{"access": access, **rest})
-    return KnowledgeBase(name, **rest) if access is None else _Filtered(access, name, **rest)
-
-
-class _Filtered(KnowledgeBase):
-    """A knowledge base that shows what one caller may see."""
-
-    def __init__(self, access: Access, name: str, **rest: Any) -> None:
-        super().__init__(name, **rest)
-        self._access = access
-
-    def search(self, query: str, limit: int | None = None, sources: Sequence[str] | None = None) -> list[Hit]:
-        """Passages that fit the query and that the caller may see."""
-        return [hit for hit in super().search(query, limit, sources) if self._access.allows(hit.passage)]
