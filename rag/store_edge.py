@@ -20,7 +20,6 @@ from rag import terms, texts
 from rag.errors import IndexMismatch, StoreFailed
 from rag.filters import Where
 from rag.manifest import Manifest, ShardEntry
-from rag.migrate import migrate
 from rag.settings import GraphOptions
 from rag.sparse import SparseVector
 from rag.store import (
@@ -37,6 +36,7 @@ from rag.store import (
     unknown_source,
 )
 from rag.store_edge_filter import edge_filter
+from rag.store_edge_migrate import migrate
 from rag.store_edge_salvage import salvage
 from rag.store_edge_shard import OPEN, REPAIR, OpenShard, digest, disk_bytes, sparse_of
 from rag.store_edge_writer import EdgeWriter

@@ -69,7 +69,7 @@ def test_nothing_changed_means_nothing_read_embedded_or_written(docs, store, emb
     index([docs], store, embedder)
     before = store.manifest()
     embedder.embedded.clear()
-    monkeypatch.setattr("rag.indexing.load", None)
+    monkeypatch.setattr("rag.indexing.load_all", None)
     monkeypatch.setattr("hashlib.file_digest", None)
     report = index([docs], store, embedder)
     assert (report.unchanged, report.added, report.passages) == (3, (), 0)
@@ -295,7 +295,7 @@ def test_an_interrupted_run_keeps_the_words_and_the_next_one_adds_the_vectors(do
     store.refresh()
     assert len(store.manifest().pending) == len(store.manifest().documents) == 3
     assert store.search_sparse(sparse_query("granite"), 9)
-    monkeypatch.setattr("rag.indexing.load", None)  # nothing is read again
+    monkeypatch.setattr("rag.indexing.load_all", None)  # nothing is read again
     report = index([docs], store, embedder)
     assert (report.unchanged, report.added, report.updated) == (3, (), ())
     store.refresh()
