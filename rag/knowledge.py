@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Self
 
 from decoder.base import iterate_sync, run_sync
 from decoder.errors import UsageError
+from rag.evidence import PASSAGES
 from rag.extract import extract
 from rag.followup import standalone
 from rag.generate import generate
 from rag.settings import RagSettings, check_index_name, rag_settings
-from rag.support import Support, assess
+from rag.support import Support, assess, best_first
 from rag.types import Answer, AnswerDelta, Citation, Hit, IndexReport
 
 if TYPE_CHECKING:
@@ -109,10 +110,9 @@ class KnowledgeBase:
 
     def search(self, query: str, limit: int | None = None, sources: Sequence[str] | None = None) -> builtins.list[Hit]:
         """Passages that fit the query, best first. Raises IndexNotFound before anything was added."""
-        from rag.retrieve import retrieve
-
         chosen = limit or self._settings.limit
-        return retrieve(query, self.store, self.embedder, chosen, sources, self._settings.pool)
+        hits, _ = self._find(query, max(chosen, PASSAGES), sources)
+        return hits[:chosen]
 
     def ask(self, question: str, history: Sequence[Message] = ()) -> Answer:
         """The checked answer. Raises UsageError for an empty question, IndexNotFound, DecoderError leaves."""
@@ -133,7 +133,7 @@ class KnowledgeBase:
     async def astream(self, question: str, history: Sequence[Message] = ()) -> AsyncGenerator[AnswerDelta | Answer]:
         """`stream` for code with an event loop."""
         started = time.monotonic()
-        hits, support = await asyncio.to_thread(self._find, standalone(question, history))
+        hits, support = await asyncio.to_thread(self._find, standalone(question, history), self._settings.limit)
         found = time.monotonic()
         async with aclosing(self._answer(question, hits, support, history)) as parts:
             async for part in parts:
@@ -143,9 +143,15 @@ class KnowledgeBase:
                     part = replace(part, timings=timings)
                 yield part
 
-    def _find(self, question: str) -> tuple[builtins.list[Hit], Support]:
-        hits = self.search(question)
-        return hits, assess(question, hits, self.embedder)
+    def _find(
+        self, question: str, limit: int, sources: Sequence[str] | None = None
+    ) -> tuple[builtins.list[Hit], Support]:
+        """What was found, in the order that its sentences give it, and how well it supports an answer."""
+        from rag.retrieve import retrieve
+
+        hits = retrieve(question, self.store, self.embedder, limit, sources, self._settings.pool)
+        support = assess(question, hits, self.embedder)
+        return best_first(hits, support), support
 
     async def _answer(
         self, question: str, hits: Sequence[Hit], support: Support, history: Sequence[Message]
