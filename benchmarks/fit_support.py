@@ -88,7 +88,7 @@ class Cases:
 
     def add(self, kind: str, base: KnowledgeBase, question: str, has_answer: bool) -> None:
         if evidence := weighed(base, question):
-            self.values.append(features(evidence))
+            self.values.append(features(evidence[0]))
             self.truth.append(has_answer)
             self.kind.append(kind)
 
@@ -140,7 +140,7 @@ def main() -> None:
         order = fit_order(base, [question for article in articles for question in article.questions])
         print("rag/evidence.py: COSINE, PASSAGE_COSINE, COVERAGE, NEAR_COVERAGE, TERMS, WANTED =", order.round(1))
         bias, weights = collect(articles, folder, embedder).fit()
-        print("rag/support.py: BIAS, COSINE, PASSAGE_COSINE, PASSAGE_COVERAGE, LACKS_NAME, LEAD =", end=" ")
+        print("rag/support.py: BIAS, COSINE, PASSAGE_COSINE, PASSAGE_COVERAGE, LACKS_NAME =", end=" ")
         print(round(bias, 1), weights.round(1))
 
 
