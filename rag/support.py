@@ -24,7 +24,7 @@ NEEDED = 0.5
 fall below it, half of the articles indexed."""
 SENTENCE = 0.1
 """What a point of the best sentence's score counts for, beside the passage's score from the fusion, in [0, 1]."""
-BIAS, COSINE, PASSAGE_COSINE, PASSAGE_COVERAGE, LACKS_NAME = -6.3, 9.8, 1.2, 5.0, -1.6
+BIAS, COSINE, PASSAGE_COSINE, PASSAGE_COVERAGE, LACKS_NAME = -6.2, 9.6, 0.9, 5.4, -1.6
 """What a feature adds to the log-odds of an answer when it goes from 0 to 1; BIAS is added always."""
 
 
