@@ -1,4 +1,4 @@
-"""Sentences weighed and put in order, the passages after them, a quote's second sentence, and what a refusal looks at."""
+"""Sentences weighed, passages ordered by them, the second sentence of a quote, and what a refusal looks at."""
 
 from dataclasses import replace
 
