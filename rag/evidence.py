@@ -21,7 +21,7 @@ from rag.words import content_words, names, numbers
 if TYPE_CHECKING:
     from rag.embed import Embedder
 
-PASSAGES = 5
+PASSAGES = 6
 """How many of the best passages sentences are taken from: each costs the embedding of its sentences."""
 
 COSINE, PASSAGE_COSINE, COVERAGE, NEAR_COVERAGE, TERMS, WANTED = 6.0, 8.1, 4.8, 2.9, 3.1, 2.0

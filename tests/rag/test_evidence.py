@@ -84,10 +84,10 @@ def test_terms_are_a_share_of_the_best_score(hit, embedder):
 
 def test_the_passage_with_the_answering_sentence_comes_first_and_the_rest_follow_as_they_were(hit, embedder):
     question = "When was Nikola Tesla born?"
-    hits = [hit(EDISON, 0.6, source=f"{n}.md") for n in range(4)] + [hit(TESLA, 0.5), hit("Tesla.", 0.4, source="z.md")]
+    hits = [hit(EDISON, 0.6, source=f"{n}.md") for n in range(5)] + [hit(TESLA, 0.5), hit("Tesla.", 0.4, source="z.md")]
     ordered = best_first(hits, assess(question, hits, embedder))
     assert ordered[0].passage.text == TESLA
-    assert ordered[-1] is hits[-1]  # the sixth is not weighed
+    assert ordered[-1] is hits[-1]  # the seventh is not weighed
     assert sorted(h.passage.id for h in ordered) == sorted(h.passage.id for h in hits)
 
 
