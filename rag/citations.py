@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rag.evidence import passage_words
 from rag.sentences import quotable, split_sentences
-from rag.support import passage_words
 from rag.types import Citation, Passage
 from rag.words import content_words, names, numbers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rag.fusion import fuse
+from rag.fusion import Method, fuse
 from rag.retrieve import Found, Steps
 from rag.types import Hit, Passage
 from rag.words import content_words, tokens
@@ -42,6 +42,7 @@ class Reason:
         rank: in the result, from 1.
         queries: what each query says of it.
         fused_rank, fused_score: over all queries.
+        ordered_rank: in the order that the best sentences give; None without it.
         reranked_rank, reranker_score: None without a reranker.
         diversified_rank: after maximal marginal relevance; None without.
         merged: places of the found passages that this stretch took in; empty when it is a passage as it was found.
@@ -52,6 +53,7 @@ class Reason:
     queries: tuple[QueryReason, ...]
     fused_rank: int | None
     fused_score: float | None
+    ordered_rank: int | None = None
     reranked_rank: int | None = None
     reranker_score: float | None = None
     diversified_rank: int | None = None
@@ -93,9 +95,10 @@ def _reason(hit: Hit, rank: int, steps: Steps) -> Reason:
     return Reason(
         hit,
         rank,
-        tuple(_said(found, key, _original(key, steps)) for found in steps.found),
+        tuple(_said(found, key, _original(key, steps), steps.search.fusion) for found in steps.found),
         fused,
         steps.fused[fused - 1].score if fused else None,
+        _place(key, steps.ordered or ()),
         reranked,
         steps.reranked[reranked - 1].score if steps.reranked and reranked else None,
         _place(key, steps.diversified or ()),
@@ -103,13 +106,13 @@ def _reason(hit: Hit, rank: int, steps: Steps) -> Reason:
     )
 
 
-def _said(found: Found, key: str, passage: Passage) -> QueryReason:
+def _said(found: Found, key: str, passage: Passage, method: Method) -> QueryReason:
     """What one query's searches say. The fusion adds up two parts, so each is what it gives without the other."""
     dense = {scored[0].id: (rank, scored[1]) for rank, scored in enumerate(found.dense, 1)}
     sparse = {scored[0].id: (rank, scored[1]) for rank, scored in enumerate(found.sparse, 1)}
     parts = {
-        "dense": next((hit.score for hit in fuse(found.dense, ()) if hit.passage.id == key), 0.0),
-        "sparse": next((hit.score for hit in fuse((), found.sparse) if hit.passage.id == key), 0.0),
+        "dense": next((hit.score for hit in fuse(found.dense, (), method=method) if hit.passage.id == key), 0.0),
+        "sparse": next((hit.score for hit in fuse((), found.sparse, method=method) if hit.passage.id == key), 0.0),
     }
     there = set(content_words(" ".join((passage.title, *passage.heading, passage.context, passage.text))))
     asked = dict.fromkeys(token for token in tokens(found.query) if content_words(token))

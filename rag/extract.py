@@ -6,13 +6,18 @@ from collections.abc import Sequence
 
 from prompts.grounded import REFUSAL
 from rag.citations import citation
-from rag.support import Evidence, Support
+from rag.evidence import Evidence
+from rag.support import Support
 from rag.types import Answer, Hit
 
-MOST_WORDS = 80
+MOST_WORDS = 90
 """Two sentences together have at most this many words; else the best one stands alone."""
-CLOSE = 4.0
+CLOSE = 6.0
 """How far below the best sentence's score the second may lie."""
+SECONDS = 3
+"""How many sentences are tried for the second place, in case the first is too long."""
+NEIGHBOUR = 0.2
+"""What standing next to the best sentence adds to another's score for the second place."""
 
 
 def extract(support: Support, hits: Sequence[Hit]) -> Answer:
@@ -35,9 +40,20 @@ def refusal(hits: Sequence[Hit], confidence: float) -> Answer:
 def _choose(evidence: Sequence[Evidence]) -> list[Evidence]:
     best = evidence[0]
     room = MOST_WORDS - len(best.quote.text.split())
-    for other in evidence[1:4]:
+    for other in _seconds(evidence):
         if best.score - other.score > CLOSE:
             break
         if len(other.quote.text.split()) <= room and other.quote.text != best.quote.text:
             return [best, other]
     return [best]
+
+
+def _seconds(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Sentences for the second place, best first; a neighbour of the best one wins what is nearly a tie."""
+    best = evidence[0]
+
+    def worth(item: Evidence) -> float:
+        same = item.hit.passage.id == best.hit.passage.id
+        return item.score + NEIGHBOUR * (same and abs(item.number - best.number) == 1)
+
+    return sorted(evidence[1:], key=lambda item: -worth(item))[:SECONDS]

@@ -269,10 +269,11 @@ class KnowledgeBase:
                 yield part
 
     def _find(self, queries: Sequence[str], search: Search) -> tuple[builtins.list[Hit], Support]:
-        from rag.retrieve import retrieve
+        from rag.retrieve import retrieve_steps
 
-        hits = retrieve(queries, self.store, self.embedder, search)
-        return hits, assess(queries[0], hits, self.embedder)
+        steps = retrieve_steps(queries, self.store, self.embedder, search)
+        hits = builtins.list(steps.hits)
+        return hits, steps.support or assess(queries[0], hits, self.embedder)
 
     async def _answer(
         self, question: str, hits: Sequence[Hit], support: Support, history: Sequence[Message]

@@ -9,6 +9,7 @@ from prompts.grounded import REFUSAL
 from rag import Answer, AnswerDelta, KnowledgeBase
 from rag.embed import SentenceEmbedder
 from rag.errors import QuestionTooLong
+from rag.extract import MOST_WORDS
 from rag.followup import standalone
 from rag.settings import RagSettings
 from rag.store import open_store
@@ -112,7 +113,7 @@ def test_what_the_documents_say_is_quoted(base, question, words):
     assert words in answer.text
     assert not answer.refused
     assert not answer.generated
-    assert len(answer.text.split()) <= 84
+    assert len(answer.text.split()) <= MOST_WORDS + 4  # and two markers
     for cited in answer.citations:
         assert cited.quote in answer.text
         assert f"[{cited.marker}]" in answer.text

@@ -6,25 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from decoder.errors import UsageError
 from rag.errors import IndexMismatch, IndexNotFound
 from rag.filters import Where
-from rag.fusion import fuse
 from rag.retrieve import Search, retrieve
-from rag.types import Passage
 
 FACTS = {
     "hearth.md": ["The hearth is built of granite.", "Smoke leaves through the chimney."],
     "garden.md": ["Roses grow beside the wall.", "The gardener waters roses daily."],
     "ships.md": ["Sailing ships need wind, part XJ-42."],
 }
-
-
-def passage(number):
-    return Passage(f"id{number}", f"text {number}", "a.md", "", 0, 1, 1, 1)
 
 
 def test_hits_carry_both_scores(store, write, embedder):
@@ -72,35 +64,15 @@ def test_a_new_generation_is_seen_at_the_next_question(store, write, embedder):
     assert retrieve("tulips", store, embedder)[0].passage.source == "new.md"
 
 
-scored = st.lists(st.tuples(st.integers(0, 20), st.floats(-1, 30)), max_size=20, unique_by=lambda pair: pair[0])
-
-
-@settings(max_examples=100, deadline=None)
-@given(scored, scored)
-def test_fusion_orders_everything_found_once(dense, sparse):
-    first, second = ([(passage(n), score) for n, score in found] for found in (dense, sparse))
-    hits = fuse(first, second)
-    assert sorted(hit.passage.id for hit in hits) == sorted(
-        {f"id{n}" for n, _ in dense} | {f"id{n}" for n, _ in sparse}
-    )
-    assert all(0 <= hit.score <= 1.0000001 for hit in hits)
-    assert hits == fuse(first[::-1], second[::-1])
-
-
-def test_what_both_find_comes_before_what_one_finds():
-    hits = fuse([(passage(1), 0.9), (passage(2), 0.8), (passage(3), 0.1)], [(passage(2), 9.0), (passage(4), 1.0)])
-    assert hits[0].passage.id == "id2"
-    assert (hits[0].dense, hits[0].sparse) == (0.8, 9.0)
-
-
 def test_fusion_loses_to_neither_search_on_adi(data):
     """nDCG@10 with the real model; the plain references are BM25 .397, dense .497, reciprocal ranks .450."""
-    script = Path(__file__).parents[2] / "benchmarks" / "retrieval.py"
-    command = [sys.executable, str(script), str(data / "ir"), "--collections", "adi"]
-    environment = os.environ | {"PYTHONPATH": str(script.parents[1])}
-    run = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment)
-    assert run.returncode == 0, run.stderr
-    sparse, dense, _, fused = map(float, run.stdout.splitlines()[-1].split()[3:7])
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "benchmarks.retrieval", str(data / "ir"), "--collections", "adi"]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, cwd=root)
+    assert run.returncode == 0, run.stdout + run.stderr
+    line = next(line for line in run.stdout.splitlines() if line.startswith("adi   all"))
+    sparse, dense, _, score, search = map(float, line.split()[3:8])
     assert sparse > 0.45
     assert dense > 0.49
-    assert fused >= max(sparse, dense) + 0.02
+    assert min(score, search) >= max(sparse, dense) + 0.02
