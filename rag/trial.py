@@ -1,15 +1,17 @@
 """A setting that is measured: options of search and answer under a name, checked, and put to work.
 
-The one place where evaluation meets the options of `KnowledgeBase`.
+The one place where evaluation meets the options of `KnowledgeBase`: whatever `Search` has as a number, a text or a
+choice is an option here, under the same name.
 """
 
 from __future__ import annotations
 
 import difflib
 import tomllib
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +24,12 @@ from rag.types import Answer, Hit
 if TYPE_CHECKING:
     from decoder.base import Decoder
     from rag.filters import Where
+    from rag.retrieve import Search
 
 STEP = "reading a setting"
 DEFAULT = "default"
-OPTIONS: Mapping[str, type] = {"limit": int, "pool": int, "decoder": bool}
-"""What a setting may say, and the kind of each value."""
 _TRUTH = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+_EXPECTED = {bool: "on or off", int: "a whole number", float: "a number", str: "a text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,20 @@ class Setting:
 
     name: str = DEFAULT
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+def known_options() -> dict[str, type | tuple[str, ...]]:
+    """What a setting may say: by name the kind of its value, or the values that there are."""
+    from rag.retrieve import Search
+
+    found: dict[str, type | tuple[str, ...]] = {"decoder": bool, "parents": bool, "reranker": str}
+    for name, hint in typing.get_type_hints(Search).items():
+        kinds = [part for part in (typing.get_args(hint) or (hint,)) if part is not type(None)]
+        if typing.get_origin(hint) is typing.Literal:
+            found[name] = tuple(kinds)
+        elif len(kinds) == 1 and kinds[0] in _EXPECTED:
+            found[name] = kinds[0]
+    return found
 
 
 def parse_setting(text: str) -> Setting:
@@ -59,82 +75,85 @@ def _table(path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(
-            STEP, f"{path} cannot be read: {error}", "Give a file with lines such as limit = 20"
-        ) from error
+        remedy = "Give a file with lines such as limit = 20"
+        raise UsageError(STEP, f"{path} cannot be read: {error}", remedy) from error
 
 
 def _checked(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    kinds, found = known_options(), {}
     for name, value in pairs:
-        if name not in OPTIONS:
-            near = difflib.get_close_matches(name, OPTIONS, 1)
-            raise UsageError(STEP, f"{name!r} is no option", f"Known: {', '.join(near or OPTIONS)}")
+        if name not in kinds:
+            near = difflib.get_close_matches(name, kinds, 1)
+            raise UsageError(STEP, f"{name!r} is no option", f"Known: {', '.join(near or kinds)}")
         if name in found:
             raise UsageError(STEP, f"{name} is given twice", "Give it once")
-        found[name] = _value(name, value)
+        found[name] = _value(name, value, kinds[name])
+    _search(found)  # raises for numbers out of range
     return found
 
 
-def _value(name: str, value: Any) -> Any:
-    kind: Any = OPTIONS[name]
+def _value(name: str, value: Any, kind: Any) -> Any:
+    if isinstance(kind, tuple):
+        if value not in kind:
+            raise UsageError(STEP, f"{name}={str(value)[:40]!r} is none of {', '.join(kind)}", "Choose one of these")
+        return value
     if isinstance(value, str) and kind is not str:
         with suppress(KeyError, ValueError):  # said below
             value = _TRUTH[value.lower()] if kind is bool else kind(value)
     if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not kind or (kind is int and value < 1):
-        expected = {bool: "on or off", int: "a whole number from 1", float: "a number", str: "a text"}[kind]
-        raise UsageError(STEP, f"{name}={str(value)[:40]!r} is not {expected}", "Mend it")
+    if type(value) is not kind:
+        raise UsageError(STEP, f"{name}={str(value)[:40]!r} is not {_EXPECTED[kind]}", "Correct it")
     return value
+
+
+def _search(options: Mapping[str, Any]) -> Search:
+    """The settings' way to search with `options` in place of what they name."""
+    from rag.parents import Parents
+    from rag.rerank import CrossEncoderReranker
+    from rag.retrieve import Search
+
+    settings = rag_settings()
+    plain = {name: value for name, value in options.items() if name not in ("decoder", "parents", "reranker")}
+    if "parents" in options:
+        plain["parents"] = Parents() if options["parents"] else None
+    if options.get("reranker"):
+        plain["reranker"] = CrossEncoderReranker(options["reranker"])
+    return replace(Search(settings.limit, settings.pool), **plain)
 
 
 class Trial:
     """A knowledge base under a setting. It shares the base's models and index, and must not outlive it."""
 
     def __init__(self, base: KnowledgeBase, setting: Setting) -> None:
-        self.setting = setting
-        wanted = setting.options.get("decoder", True)
-        if wanted and base.decoder is None and "decoder" in setting.options:
-            remedy = "Start one, name one, or leave the option out"
-            raise UsageError("choosing a decoder", f"the setting {setting.name} wants one and there is none", remedy)
-        self._base = _Tuned(base, base.decoder if wanted else None, setting)
-
-    @property
-    def decoder(self) -> Decoder | None:
-        """What writes the answers."""
-        return self._base.decoder
+        self.setting, self._base, self.decoder = setting, base, _decoder(base, setting)
+        self._options = _search(setting.options)
 
     def search(self, question: Question, depth: int) -> Sequence[Hit]:
         """The `depth` best passages."""
-        return self._base.narrowed(question.where).search(question.question, depth)
+        return self._narrowed(question.where).search(question.question, depth)
 
     def ask(self, question: Question) -> Answer:
         """The checked answer."""
-        return self._base.narrowed(question.where).ask(question.question)
+        return self._narrowed(question.where).ask(question.question)
 
-
-class _Tuned(KnowledgeBase):
-    """The same knowledge with other options."""
-
-    def __init__(
-        self, base: KnowledgeBase, decoder: Decoder | None, setting: Setting, where: Where | None = None
-    ) -> None:
-        from rag.retrieve import POOL, Search
-
-        options = setting.options
-        search = Search(options.get("limit", rag_settings().limit), options.get("pool", POOL), where)
-        super().__init__(
+    def _narrowed(self, where: Where) -> KnowledgeBase:
+        """The same knowledge under the setting, with what the question may see."""
+        base = self._base
+        return KnowledgeBase(
             base.name,
-            decoder=decoder,
+            decoder=self.decoder,
             embedder=base.embedder,
             store=base.store,
             access=base.access,
             reranker=base.reranker,
-            options=search,
+            options=replace(self._options, where=where or self._options.where),
         )
-        self._setting = setting
 
-    def narrowed(self, where: Where) -> _Tuned:
-        """What a question may see."""
-        return _Tuned(self, self.decoder, self._setting, where) if where else self
+
+def _decoder(base: KnowledgeBase, setting: Setting) -> Decoder | None:
+    wanted = setting.options.get("decoder", True)
+    if wanted and base.decoder is None and "decoder" in setting.options:
+        remedy = "Start one, name one, or leave the option out"
+        raise UsageError("choosing a decoder", f"the setting {setting.name} wants one and there is none", remedy)
+    return base.decoder if wanted else None

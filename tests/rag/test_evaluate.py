@@ -7,6 +7,7 @@ from decoder.errors import ConnectFailed, UsageError
 from decoder.scripted import ScriptedDecoder
 from rag.errors import IndexNotFound
 from rag.evaluate import compare, evaluate
+from rag.filters import where
 from rag.gold import Documents, gold, is_right, ranks
 from rag.knowledge import KnowledgeBase
 from rag.manifest import DocumentEntry
@@ -296,3 +297,25 @@ def test_nothing_to_ask_and_nothing_to_be_asked_of(base, embedder):
     empty = KnowledgeBase("none", embedder=embedder, store=open_store("none", RagSettings(store="memory")))
     with pytest.raises(IndexNotFound):
         evaluate(empty, ASKED)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("diversity=2", "outside"),
+        ("diversity_by=colour", "none of words, vectors"),
+        ("parents=maybe", "not on or off"),
+        ("rewrite=99", "0 to 10"),
+        ("where=x", "is no option"),
+    ],
+)
+def test_options_of_search_are_checked(text, reason):
+    with pytest.raises(UsageError, match=reason):
+        parse_setting(text)
+
+
+def test_a_question_sees_what_its_conditions_let_it_see(base):
+    (source,) = [name for name in base.documents() if name.endswith("lake.txt")]
+    (row,) = evaluate(base, [replace(ASKED[0], where=where({"source": source}))]).rows
+    assert {hit["source"] for hit in row.hits} == {source}
+    assert row.metrics["recall@10"] == 0.0
