@@ -13,6 +13,7 @@ from rag.chunk import chunk
 from rag.errors import DocumentError, IndexLocked, UnsupportedFormat
 from rag.labels import Labels, labels_of
 from rag.load import load_all, source_of
+from rag.load.reading import configured
 from rag.manifest import DocumentEntry, Manifest
 from rag.plan import File, Plan, duplicate_entry, entry_for
 from rag.searchable import searchable
@@ -74,6 +75,7 @@ class Run:
         for source, entry in self.known.items():
             if entry.member_of:
                 self._members.setdefault(entry.member_of, []).append(source)
+        self.reading = configured()
         self.failed: dict[str, str] = {}
         self.waiting: list[Passage] = []
         self.read: dict[str, None] = {}
@@ -144,7 +146,7 @@ class Run:
     def _read(self, file: File) -> None:
         self._forget(file.source)
         prefix = source_of(Path(file.path))
-        for found in load_all(Path(file.path)):
+        for found in load_all(Path(file.path), reading=self.reading):
             source = file.source + found.source.removeprefix(prefix)
             if isinstance(found, UnsupportedFormat) and source != file.source:
                 self.unsupported += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ REPAIR = "Run `hearth kb repair`"
 BATCH = 256
 NO_GRAPH = 10**9  # kilobytes below which the optimizer builds no HNSW graph
 BLOCK = 4096
+FEW_SOURCES = 16
 KEYWORDS = ("source", "tenant", "readers", "facts")
 REWRITTEN = "edge_config.json"
 """The engine writes this file anew whenever it opens a shard."""
@@ -131,14 +132,16 @@ class OpenShard:
 
         return self.engine.count(CountRequest(exact=True, filter=edge_filter(None, gone)))
 
-    def sources(self, among: Sequence[str] | None = None, gone: Sequence[str] = ()) -> dict[str, int]:
+    def sources(self, among: Collection[str] | None = None, gone: Sequence[str] = ()) -> dict[str, int]:
         """Living passages by source, of all sources or of some."""
         from qdrant_edge import FacetRequest
 
-        chosen = edge_filter(None, gone) if among is None else from_sources(among, gone)
-        limit = max(1, len(among) if among is not None else self.count())
+        # The engine counts all sources faster than a long list of them.
+        listed = sorted(among) if among is not None and len(among) <= FEW_SOURCES else None
+        chosen = edge_filter(None, gone) if listed is None else from_sources(listed, gone)
+        limit = max(1, len(listed) if listed is not None else self.count())
         answer = self.engine.facet(FacetRequest("source", limit=limit, exact=True, filter=chosen))
-        return {str(hit.value): hit.count for hit in answer.hits}
+        return {str(hit.value): hit.count for hit in answer.hits if among is None or str(hit.value) in among}
 
     def records(
         self, sources: Sequence[str] | None, gone: Sequence[str], vectors: bool | list[str], payload: bool = True

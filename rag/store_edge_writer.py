@@ -94,9 +94,7 @@ class EdgeWriter(Writer):
                 shard.update(UpdateOperation.upsert_points(points[start : start + BATCH]))
         for weights in sparse:
             self._new_terms.update(weights.indices)
-        sources = {passage.source for passage in passages}
-        self._new_sources |= sources
-        self._gone |= sources
+        self._new_sources.update(passage.source for passage in passages)
         self._written += len(passages)
 
     def _filling(self) -> qdrant_edge.EdgeShard:
@@ -163,7 +161,7 @@ class EdgeWriter(Writer):
         left = []
         for entry in self._entries:
             shard = self._shard(entry) if self._gone else None
-            hits = shard.sources(sorted(self._gone), entry.gone) if shard else {}
+            hits = shard.sources(self._gone, entry.gone) if shard else {}
             if shard and hits:
                 counts.subtract(shard.terms(list(hits), entry.gone))
                 alive, gone = entry.passages - sum(hits.values()), tuple(sorted({*entry.gone, *hits}))

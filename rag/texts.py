@@ -18,16 +18,27 @@ WAIT_SECONDS = 30.0
 
 
 def connect(index: Path) -> sqlite3.Connection:
-    """The index's texts, made when they are not there yet."""
-    connection = sqlite3.connect(index / FILE, timeout=WAIT_SECONDS, check_same_thread=False)
+    """The index's texts to be written, made when they are not there yet.
+
+    A rollback journal, and nothing spilled before the commit: who only reads needs no file of its own, which a full
+    disk would refuse, and waits for a commit alone.
+    """
+    connection = _open(index, "rwc")
     try:
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA cache_spill = OFF")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("CREATE TABLE IF NOT EXISTS texts (hash TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID")
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+def _open(index: Path, mode: str) -> sqlite3.Connection:
+    place = f"{(index / FILE).absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(place, uri=True, timeout=WAIT_SECONDS, check_same_thread=False)
+    connection.execute("PRAGMA trusted_schema = OFF")
     return connection
 
 
@@ -39,7 +50,7 @@ def put(connection: sqlite3.Connection, digest: str, text: str) -> None:
 
 def get(index: Path, digest: str) -> bytes:
     """The bytes under a hash. Raises StoreFailed when there are none, sqlite3.Error when the file is damaged."""
-    with closing(connect(index)) as connection:
+    with closing(_open(index, "rw")) as connection:
         found = connection.execute("SELECT body FROM texts WHERE hash = ?", (digest,)).fetchone()
     if found is None or not isinstance(found[0], bytes):
         raise StoreFailed("opening a document", "its text is missing", "Run `hearth kb repair`")

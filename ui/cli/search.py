@@ -107,6 +107,8 @@ def _print_reason(reason: Reason) -> None:
     for said in reason.queries:
         _print_query(said, named=len(reason.queries) > 1)
     lines = [f"fused {reason.fused_score:.3f}, rank {reason.fused_rank}"] if reason.fused_score is not None else []
+    if reason.ordered_rank is not None:
+        lines.append(f"by its sentences rank {reason.ordered_rank}")
     if reason.reranker_score is not None:
         lines.append(f"reranker {reason.reranker_score:.3f}, rank {reason.reranked_rank}")
     if reason.diversified_rank is not None:
