@@ -34,8 +34,8 @@ test: $(VENV)/.dev vllm ## install everything and run all tests; PYTEST_ARGS="-k
 lint: $(VENV)/.dev ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports
 
-bench: $(VENV)/.dev ## measure: imports, concurrency, retrieval, answers
-	@for file in imports concurrency retrieval answers; do echo "== $$file"; $(BIN)/python -m benchmarks.$$file || exit 1; done
+bench: $(VENV)/.dev ## measure; benchmarks/README.md says what, and which take longer and are run by name
+	@for file in imports concurrency documents charsets ocr code_passages reindex kills retrieval answers; do echo "== $$file"; $(BIN)/python -m benchmarks.$$file || exit 1; done
 
 vllm: $(VENV_VLLM)/.installed ## make the environment that `hearth serve` runs vLLM in
 

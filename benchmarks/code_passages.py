@@ -1,6 +1,6 @@
 """How source code is cut: functions that stand whole in one passage, of those that would fit into one.
 
-    python benchmarks/code_passages.py [FOLDER] [--tokens 180]
+    python -m benchmarks.code_passages [FOLDER] [--tokens 180]
 
 FOLDER holds Python files; without it, this repository. By syntax, by blank lines and indentation (as a language
 without a grammar is cut), and as prose; functions are told by Python's own parser.

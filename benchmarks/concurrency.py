@@ -1,6 +1,6 @@
 """Requests per second with 64 in flight: ServedDecoder, AsyncOpenAI and bare aiohttp, against one loopback mock.
 
-    python benchmarks/concurrency.py [--requests 640] [--rounds 5] [--json]
+    python -m benchmarks.concurrency [--requests 640] [--rounds 5] [--json]
 
 The mock is a process of its own that answers every POST with one canned chat completion. The clients take turns,
 round by round, in one process; the ratio is taken within each round, and its median is what counts.

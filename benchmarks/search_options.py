@@ -1,6 +1,6 @@
 """What diversity and parents do to a search: how often the answer is among what is shown, and how much is shown.
 
-    python benchmarks/search_options.py [FILE] [--articles 7] [--questions 500] [--limit 5]
+    python -m benchmarks.search_options [FILE] [--articles 7] [--questions 500] [--limit 5]
 
 FILE is SQuAD 1.1 as JSON with 13 articles; without it: HEARTH_TEST_DATA/squad/squad-13-articles.json. The last
 articles, by name, are indexed as one text file each. An answer is shown when one of the accepted ones stands in a

@@ -53,7 +53,8 @@ class KnowledgeBase:
         home: the folder that holds indexes; the settings' own when None.
         decoder: writes the answers; without one they are quoted. It is not closed with the knowledge base.
         embedder, store: in place of the settings' own.
-        access: who is asking; searches, documents and texts are those that they may see. None is whoever owns it all.
+        access: who is asking; searches, documents and texts are those that they may see, and nothing can be changed.
+            None is whoever owns it all.
         reranker: reads what was found again with the question.
         options: how to search when a search does not say; the settings' own when None.
 
@@ -93,6 +94,14 @@ class KnowledgeBase:
 
         return self._given_store or open_store(self.name, self._settings)
 
+    @property
+    def _owned(self) -> Store:
+        """The store, for what concerns the whole of it; raises UsageError when this was opened for somebody."""
+        if self.access is not None:
+            cause = "it was opened for somebody who may not see or change all of it"
+            raise UsageError("looking after the knowledge base", cause, "Open it without `access`")
+        return self.store
+
     @staticmethod
     def list(home: str | PathLike[str] | None = None) -> list[str]:
         """The names of the knowledge bases that there are, sorted."""
@@ -127,7 +136,7 @@ class KnowledgeBase:
         for path in files:
             if not path.exists():
                 raise UsageError("reading documents", f"{path} does not exist", "Give a file or a folder")
-        return index(files, self.store, self.embedder, on_progress, self._settings, rebuild, labels, selection)
+        return index(files, self._owned, self.embedder, on_progress, self._settings, rebuild, labels, selection)
 
     def add_documents(
         self,
@@ -139,7 +148,7 @@ class KnowledgeBase:
         """Add documents that are no files, such as fetched pages. Raises IndexMismatch, IndexLocked, StoreFailed."""
         from rag.index import index_documents
 
-        return index_documents(documents, self.store, self.embedder, on_progress, self._settings, labels)
+        return index_documents(documents, self._owned, self.embedder, on_progress, self._settings, labels)
 
     def add_urls(
         self,
@@ -322,51 +331,35 @@ class KnowledgeBase:
             UsageError: no document is called so.
             IndexLocked: another process writes the index.
         """
-        from rag.store import unknown_source
+        from rag.forget import forget
 
-        if source not in self.documents():
-            raise unknown_source(source)
-        if not self.store.refresh():
-            raise unknown_source(source)
-        with self.store.generation(self.store.manifest().dimension) as writer:
-            self.store.refresh()  # nobody else writes from here on
-            known = dict(self.store.manifest().documents)
-            if source not in known:
-                raise unknown_source(source)
-            entry = known.pop(source)
-            heirs = [name for name, other in known.items() if other.duplicate_of == source]
-            members = [name for name, other in known.items() if other.member_of == source]
-            for name in (source, *members):
-                known.pop(name, None)
-                writer.delete_source(name)
-            writer.commit(replace(self.store.manifest(), documents=known))
+        entry, heirs = forget(self._owned, source)
         if heirs:
-            self.store.refresh()
-            self.add([Path(known[name].path) for name in heirs], labels=labels_of(entry))
+            self.add(heirs, labels=labels_of(entry))
 
     def verify(self) -> builtins.list[Problem]:
         """Every problem of the index: damaged files, texts, passages, vectors. Raises IndexNotFound, StoreFailed."""
         from rag.verify import verify
 
-        return verify(self.store)
+        return verify(self._owned)
 
     def repair(self, on_progress: Callable[[IndexProgress], None] | None = None) -> RepairReport:
         """Take out what is damaged and read it again. Raises IndexNotFound, IndexLocked, StoreFailed."""
         from rag.repair import repair
 
-        return repair(self.store, self.embedder, on_progress, self._settings)
+        return repair(self._owned, self.embedder, on_progress, self._settings)
 
     def export(self, file: str | PathLike[str]) -> Manifest:
         """Write everything to one file, for another machine or another store. Raises UsageError, StoreFailed."""
         from rag.transfer import export_index
 
-        return export_index(self.store, Path(file).expanduser())
+        return export_index(self._owned, Path(file).expanduser())
 
     def import_from(self, file: str | PathLike[str], *, replace: bool = False) -> Manifest:
         """Take everything from an exported file. Raises UsageError when it is damaged, or something is here already."""
         from rag.transfer import import_index
 
-        return import_index(self.store, Path(file).expanduser(), replace)
+        return import_index(self._owned, Path(file).expanduser(), replace)
 
     def as_langchain_retriever(self, limit: int | None = None, where: Where | None = None) -> HearthRetriever:
         """This knowledge base as a LangChain `BaseRetriever`. Raises MissingExtra without langchain-core."""

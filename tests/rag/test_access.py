@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from decoder.errors import UsageError
 from rag import KnowledgeBase
 from rag.filters import Access, Where, parse_where
+from rag.labels import Labels
 from rag.manifest import DocumentEntry, Manifest
 from rag.parents import Parents
 from rag.retrieve import Search, retrieve
@@ -214,3 +215,24 @@ def test_a_search_cannot_ask_for_more_than_the_knowledge_base_was_opened_for(sha
 def test_removing_one_document_keeps_those_that_are_not_seen(shared, embedder):
     KnowledgeBase("kb", embedder=embedder, store=shared, access=Access("acme")).remove("open.md")
     assert set(KnowledgeBase("kb", embedder=embedder, store=shared).documents()) == {"ann.md", "b.md"}
+
+
+def test_a_knowledge_base_opened_for_somebody_changes_and_gives_away_nothing(tmp_path, embedder):
+    (tmp_path / "a.md").write_text("Roses grow.")
+    owner = KnowledgeBase("kb", home=tmp_path, embedder=embedder)
+    owner.add(tmp_path / "a.md", labels=Labels("acme"))
+    guest = KnowledgeBase("kb", home=tmp_path, embedder=embedder, access=Access("acme"))
+    assert len(guest.search("roses")) == 1
+    source = next(iter(guest.documents()))
+    for act in (
+        lambda: guest.add(tmp_path / "a.md"),
+        lambda: guest.add_documents([]),
+        lambda: guest.remove(source),
+        guest.verify,
+        guest.repair,
+        lambda: guest.export(tmp_path / "out.hearth"),
+        lambda: guest.import_from(tmp_path / "out.hearth"),
+    ):
+        with pytest.raises(UsageError, match="opened for somebody"):
+            act()
+    assert not (tmp_path / "out.hearth").exists()
