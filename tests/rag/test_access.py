@@ -212,11 +212,6 @@ def test_a_search_cannot_ask_for_more_than_the_knowledge_base_was_opened_for(sha
         assert {hit.passage.source for hit in hits} == {"open.md"}
 
 
-def test_removing_one_document_keeps_those_that_are_not_seen(shared, embedder):
-    KnowledgeBase("kb", embedder=embedder, store=shared, access=Access("acme")).remove("open.md")
-    assert set(KnowledgeBase("kb", embedder=embedder, store=shared).documents()) == {"ann.md", "b.md"}
-
-
 def test_a_knowledge_base_opened_for_somebody_changes_and_gives_away_nothing(tmp_path, embedder):
     (tmp_path / "a.md").write_text("Roses grow.")
     owner = KnowledgeBase("kb", home=tmp_path, embedder=embedder)
