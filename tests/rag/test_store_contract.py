@@ -13,14 +13,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from decoder.errors import UsageError
 from rag.errors import IndexLocked, IndexMismatch, IndexNotFound, StoreFailed
 from rag.filters import Access, Condition, Where
-from rag.manifest import DocumentEntry, Manifest
-from rag.settings import RagSettings
+from rag.manifest import DocumentEntry, Manifest, parse
+from rag.settings import GraphOptions, RagSettings
 from rag.sparse import SparseVector, sparse_documents, sparse_query
 from rag.store import list_indexes, open_store
+from rag.store_edge import EdgeStore
 
 FACTS = {
     "hearth.md": ["The hearth is built of granite.", "Smoke leaves through the chimney."],
@@ -337,11 +340,11 @@ def test_names_that_could_leave_the_folder_are_refused(name):
 
 
 def test_indexes_are_listed(tmp_path, write):
-    settings = RagSettings(index_folder=str(tmp_path))
-    assert list_indexes(settings) == []
+    chosen = RagSettings(index_folder=str(tmp_path))
+    assert list_indexes(chosen) == []
     for name in ("two", "one"):
-        write(open_store(name, settings), {"a.md": ["x"]})
-    assert list_indexes(settings) == ["one", "two"]
+        write(open_store(name, chosen), {"a.md": ["x"]})
+    assert list_indexes(chosen) == ["one", "two"]
 
 
 # What only the folder on disk can show.
@@ -349,8 +352,8 @@ def test_indexes_are_listed(tmp_path, write):
 
 @pytest.fixture
 def folder(tmp_path, write):
-    settings = RagSettings(index_folder=str(tmp_path))
-    write(open_store("kb", settings), FACTS)
+    chosen = RagSettings(index_folder=str(tmp_path))
+    write(open_store("kb", chosen), FACTS)
     return tmp_path / "kb"
 
 
@@ -469,6 +472,46 @@ def test_a_manifest_that_is_no_manifest_is_refused(folder, content):
     (folder / "manifest.json").write_bytes(content)
     with pytest.raises(StoreFailed, match="opening the knowledge base"):
         reopened(folder).refresh()
+
+
+@given(junk=st.binary(max_size=40), position=st.integers(0, 4000))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_damage_to_a_manifest_is_noticed(folder, junk, position):
+    whole = (folder / "generations" / reopened(folder).manifest().generation / "manifest.json").read_bytes()
+    damaged = whole[: position % len(whole)] + junk + whole[position % len(whole) + len(junk) :]
+    assert parse(whole) == reopened(folder).manifest()
+    if damaged != whole:
+        with pytest.raises((StoreFailed, IndexMismatch)):
+            parse(damaged)
+
+
+def test_a_large_shard_is_given_a_graph_that_finds_nearly_all(tmp_path, make_passage):
+    store = EdgeStore(tmp_path / "kb", GraphOptions(above=2000, m=16, ef_construct=100, ef=128))
+    random = np.random.default_rng(7)
+    centres = random.standard_normal((40, 64))
+    vectors = centres[random.integers(40, size=3000)] + 0.7 * random.standard_normal((3000, 64))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    names = [f"word{number}" for number in range(3000)]
+    passages = [make_passage(name, "a.md", number) for number, name in enumerate(names)]
+    with store.generation(64) as writer:
+        writer.upsert(passages, vectors, sparse_documents(names))
+        entry = DocumentEntry("0" * 64, writer.put_text("x"), 3000, "", 0, 0, "/a.md")
+        writer.commit(Manifest("words", 64, "0" * 64, 180, 30, {"a.md": entry}))
+    [shard] = store.manifest().shards
+    assert shard.graph
+    found = 0
+    for query in vectors[::100]:
+        exact = {names[i] for i in np.argsort(-(vectors @ query))[:10]}
+        found += len(exact & set(texts(store.search_dense(query, 10))))
+    assert found / 300 >= 0.95
+    assert texts(store.search_sparse(sparse_query("word77"), 5)) == ["word77"]
+    with store.generation(64) as writer:
+        writer.delete_source("a.md")
+        writer.upsert(passages[:10], vectors[:10], sparse_documents(names[:10]))
+        writer.commit(replace(store.manifest(), documents={"a.md": replace(entry, passages=10)}))
+    store.refresh()
+    assert [shard.graph for shard in store.manifest().shards] == [False]
+    assert store.count() == 10
 
 
 def test_a_newer_schema_is_refused_with_the_remedy(folder):
