@@ -42,10 +42,10 @@ class Reason:
         rank: in the result, from 1.
         queries: what each query says of it.
         fused_rank, fused_score: over all queries.
-        ordered_rank: in the order that the best sentences give; None without it.
         reranked_rank, reranker_score: None without a reranker.
         diversified_rank: after maximal marginal relevance; None without.
         merged: places of the found passages that this stretch took in; empty when it is a passage as it was found.
+        ordered_rank: in the order that the best sentences give; None without it.
     """
 
     hit: Hit
@@ -53,11 +53,11 @@ class Reason:
     queries: tuple[QueryReason, ...]
     fused_rank: int | None
     fused_score: float | None
-    ordered_rank: int | None = None
     reranked_rank: int | None = None
     reranker_score: float | None = None
     diversified_rank: int | None = None
     merged: tuple[str, ...] = ()
+    ordered_rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,11 @@ def _reason(hit: Hit, rank: int, steps: Steps) -> Reason:
         tuple(_said(found, key, _original(key, steps), steps.search.fusion) for found in steps.found),
         fused,
         steps.fused[fused - 1].score if fused else None,
-        _place(key, steps.ordered or ()),
         reranked,
         steps.reranked[reranked - 1].score if steps.reranked and reranked else None,
         _place(key, steps.diversified or ()),
         _parts(hit.passage, steps),
+        _place(key, steps.ordered or ()),
     )
 
 

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +166,7 @@ class _Run(Run):
         self.passages = self._written.total()
         for source in files:
             if source in self._members:
-                self._keep_archive(files[source])
+                patiently(partial(self._keep_archive, files[source]))
 
     def _take(self, row: Mapping[str, Any], files: Mapping[str, File]) -> None:
         """Keep what a worker says: of one document, of a batch that was written, or of a file that is done."""

@@ -11,10 +11,11 @@ the current one showed stays, for readers that have not yet moved on.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from decoder.errors import MissingExtra, SettingsError
@@ -51,7 +52,7 @@ def connect(settings: RagSettings) -> QdrantClient:
     except ImportError as error:
         raise MissingExtra("connecting to Qdrant", "qdrant-client", "rag") from error
     if settings.store == "memory":
-        return QdrantClient(":memory:")
+        return cast("QdrantClient", _OneAtATime(QdrantClient(":memory:")))
     try:
         with warnings.catch_warnings():
             if urlsplit(settings.qdrant_url).hostname in HERE:  # a key over plain HTTP stays on this machine
@@ -67,6 +68,24 @@ def connect(settings: RagSettings) -> QdrantClient:
     except ValueError as error:
         cause = f"rag.qdrant_url is {settings.qdrant_url!r}"
         raise SettingsError("connecting to Qdrant", cause, "Give one as http://127.0.0.1:6333") from error
+
+
+class _OneAtATime:
+    """The client's memory, which is not made for several threads, called by one of them at a time."""
+
+    def __init__(self, client: QdrantClient) -> None:
+        self._client, self._lock = client, threading.RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._client, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            with self._lock:
+                return found(*arguments, **options)
+
+        return call
 
 
 def index_names(client: QdrantClient) -> list[str]:

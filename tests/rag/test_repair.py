@@ -157,6 +157,7 @@ def test_what_verify_looks_at(store, embedder):
     orphan = replace(second, source="orphan.md")
     vectors = np.full((2, embedder.dimension), 7, dtype=np.float32)
     with store.generation(embedder.dimension) as writer:
+        writer.delete_source(first.source)
         writer.upsert([wrong, orphan], vectors, sparse_documents([wrong.text, orphan.text]))
         entry = replace(store.manifest().documents[first.source], passages=2)  # the orphan's is counted with it
         writer.commit(replace(store.manifest(), documents={**store.manifest().documents, first.source: entry}))

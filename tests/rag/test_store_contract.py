@@ -151,6 +151,7 @@ def test_a_passage_without_a_dense_vector_is_found_by_its_words_and_gets_one_lat
         assert texts(store.search_sparse(sparse_query("rose"), 9)) == ["Roses grow."]
         assert store.search_dense(embedder.embed_query("roses"), 9) == []
         assert [point.dense for point in store.points()] == [None]
+        writer.delete_source(passage.source)
         writer.upsert([passage], embedder.embed([passage.text]), weights)
         writer.commit(whole)
     store.refresh()

@@ -25,7 +25,7 @@ class FakeBase:
     calls: list = field(default_factory=list)
     report: IndexReport = field(default_factory=lambda: IndexReport(added=("lease.pdf",), passages=1, seconds=0.1))
 
-    def add(self, paths, on_progress=None, *, rebuild=False):
+    def add(self, paths, on_progress=None, *, rebuild=False, labels=None, selection=None):
         for path in paths:
             if not path.exists():
                 raise UsageError("reading documents", f"{path} does not exist", "Give a file or a folder")
