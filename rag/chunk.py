@@ -33,8 +33,8 @@ def estimate_tokens(text: str) -> int:
 
 def chunk(
     document: Document,
-    max_tokens: int = 180,
-    overlap: int = 30,
+    max_tokens: int = 220,
+    overlap: int = 0,
     count: Count = estimate_tokens,
     parent_tokens: int = PARENT_TOKENS,
 ) -> list[Passage]:
