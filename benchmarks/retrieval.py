@@ -7,7 +7,7 @@ Without it: HEARTH_TEST_DATA/ir. Everything goes through the store and the funct
 with one setting for all collections:
 
 - `rank` and `score` are the two ways to fuse of `rag.fusion`, at its default weight; score is the default.
-- `search` is what `KnowledgeBase.search` returns: fused by score, the first few put in order with their sentences.
+- `search` is what `KnowledgeBase.search` returns: fused by score, the first ten put in order with their sentences.
 
 Queries are halved by a hash: the settings were chosen on the half "tune", so "rest" is what they reach on others.
 The last column is the mean of `score` minus the better of BM25 and dense, with a paired bootstrap interval of 95%.

@@ -21,7 +21,7 @@ NAMESPACE = uuid.UUID("6b1f9a52-8c0e-5f7a-9a54-7e1d1f0c2a11")
 LEAST_TOKENS = 8
 """One character may be several tokens; a smaller bound could not be kept."""
 PARENT_TOKENS = 720
-"""Four passages: enough to read around what was found."""
+"""Three passages and more: enough to read around what was found."""
 Count = Callable[[str], int]
 _ESTIMATE = re.compile(r"[A-Za-z]{1,5}|[0-9]{1,2}|[^\sA-Za-z0-9]")
 

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 PASSAGES = 10
 """How many of the best passages sentences are taken from."""
 WHOLE = 4
-"""Of how many of them every sentence is weighed. Of the others only the LIKELY ones are: each costs its embedding,
-and this finds what weighing all of them finds."""
+"""Of how many of them every sentence is weighed."""
 LIKELY = 2
+"""How many sentences of each other one are weighed, those with most of the question's words: each costs its embedding,
+and these find nearly every passage that all would find."""
 
 COSINE, PASSAGE_COSINE, COVERAGE, NEAR_COVERAGE, TERMS, WANTED = 6.0, 8.1, 4.8, 2.9, 3.1, 2.0
 """What a feature of `Evidence` adds to its score when it goes from 0 to 1."""
