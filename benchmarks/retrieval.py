@@ -7,7 +7,7 @@ Without it: HEARTH_TEST_DATA/ir. Everything goes through the store and the funct
 with one setting for all collections:
 
 - `rank` and `score` are the two ways to fuse of `rag.fusion`, at its default weight; score is the default.
-- `search` is what `KnowledgeBase.search` returns: fused by score, the first few put in order with their sentences.
+- `search` is what `KnowledgeBase.search` returns: fused by score, the first ten put in order with their sentences.
 
 Queries are halved by a hash: the settings were chosen on the half "tune", so "rest" is what they reach on others.
 The last column is the mean of `score` minus the better of BM25 and dense, with a paired bootstrap interval of 95%.
@@ -35,6 +35,7 @@ from rag.embed import SentenceEmbedder
 from rag.fusion import fuse
 from rag.index import searchable
 from rag.manifest import DocumentEntry, Manifest
+from rag.retrieve import POOL
 from rag.sparse import sparse_documents, sparse_query
 from rag.store import Scored, Store
 from rag.store_edge import EdgeStore
@@ -42,7 +43,6 @@ from rag.support import assess, best_first
 from rag.types import Hit, Passage
 
 DATA = Path(os.environ.get("HEARTH_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "ir"
-POOL = 50
 BARS = {"cisi": 0.43, "adi": 0.50, "npl": 0.45}
 COLUMNS = ("BM25", "dense", "rank", "score", "search")
 RESAMPLES = 10_000

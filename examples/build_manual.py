@@ -6,7 +6,7 @@ KNOWLEDGE: tuple[tuple[str, str], ...] = (
     ("h1", "How the knowledge base works"),
     (
         "p",
-        "A document is split into passages of at most 180 tokens. A passage keeps its file, its page or its lines, "
+        "A document is split into passages of at most 220 tokens. A passage keeps its file, its page or its lines, "
         "and the headings above it, so that an answer can point to the exact place.",
     ),
     ("h2", "Search"),

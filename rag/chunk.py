@@ -21,7 +21,7 @@ NAMESPACE = uuid.UUID("6b1f9a52-8c0e-5f7a-9a54-7e1d1f0c2a11")
 LEAST_TOKENS = 8
 """One character may be several tokens; a smaller bound could not be kept."""
 PARENT_TOKENS = 720
-"""Four passages: enough to read around what was found."""
+"""Three passages and more: enough to read around what was found."""
 Count = Callable[[str], int]
 _ESTIMATE = re.compile(r"[A-Za-z]{1,5}|[0-9]{1,2}|[^\sA-Za-z0-9]")
 
@@ -33,8 +33,8 @@ def estimate_tokens(text: str) -> int:
 
 def chunk(
     document: Document,
-    max_tokens: int = 180,
-    overlap: int = 30,
+    max_tokens: int = 220,
+    overlap: int = 0,
     count: Count = estimate_tokens,
     parent_tokens: int = PARENT_TOKENS,
 ) -> list[Passage]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rag.sentences import Quotable, quotable
@@ -21,8 +22,13 @@ from rag.words import content_words, names, numbers
 if TYPE_CHECKING:
     from rag.embed import Embedder
 
-PASSAGES = 6
-"""How many of the best passages sentences are taken from: each costs the embedding of its sentences."""
+PASSAGES = 10
+"""How many of the best passages sentences are taken from."""
+WHOLE = 4
+"""Of how many of them every sentence is weighed."""
+LIKELY = 2
+"""How many sentences of each other one are weighed, those with most of the question's words: each costs its embedding,
+and these find nearly every passage that all would find."""
 
 COSINE, PASSAGE_COSINE, COVERAGE, NEAR_COVERAGE, TERMS, WANTED = 6.0, 8.1, 4.8, 2.9, 3.1, 2.0
 """What a feature of `Evidence` adds to its score when it goes from 0 to 1."""
@@ -68,15 +74,16 @@ class Evidence:
 
 
 def weigh(question: str, hits: Sequence[Hit], embedder: Embedder) -> list[Evidence]:
-    """Every sentence of the best PASSAGES hits, best first; embeds them. Empty when nothing was found."""
-    best = _with_cosines(question, hits[:PASSAGES], embedder)
-    found = [(hit, quotes) for at, hit in enumerate(best) if (quotes := _fresh_quotes(hit.passage, best[:at]))]
-    texts = [_read(quote) for _, quotes in found for quote in quotes]
-    if not texts:
+    """The sentences of the best PASSAGES hits, best first; embeds them. Empty when nothing was found."""
+    best, asked, found = _with_cosines(question, hits[:PASSAGES], embedder), _Asked(question, hits), list[Evidence]()
+    for at, hit in enumerate(best):
+        items = asked.weigh(hit, _fresh_quotes(hit.passage, best[:at]))
+        found += items if at < WHOLE else sorted(items, key=lambda item: -item.score)[:LIKELY]
+    if not found:
         return []
-    cosines = iter((embedder.embed(texts) @ embedder.embed_query(question)).tolist())
-    asked = _Asked(question, hits)
-    evidence = [item for hit, quotes in found for item in asked.weigh(hit, quotes, [next(cosines) for _ in quotes])]
+    vectors = embedder.embed([_read(item.quote) for item in found])
+    cosines = (vectors @ embedder.embed_query(question)).tolist()
+    evidence = [replace(item, cosine=cosine) for item, cosine in zip(found, cosines, strict=True)]
     return sorted(evidence, key=lambda item: -item.score)
 
 
@@ -95,7 +102,8 @@ class _Asked:
         self.rarity = _rarity(sorted(self.words), hits)
         self.most_terms = max((hit.sparse or 0.0 for hit in hits), default=0.0) or 1.0
 
-    def weigh(self, hit: Hit, quotes: Sequence[Quotable], cosines: Sequence[float]) -> list[Evidence]:
+    def weigh(self, hit: Hit, quotes: Sequence[Quotable]) -> list[Evidence]:
+        """Each quote with all of its features but the cosine, which is 0."""
         words = [set(content_words(_read(quote))) for quote in quotes]
         whole = passage_words(hit.passage)
         return [
@@ -103,7 +111,7 @@ class _Asked:
                 hit,
                 quote,
                 at,
-                cosines[at],
+                cosine=0.0,
                 passage_cosine=hit.dense or 0.0,
                 coverage=self._covered(words[at]),
                 near_coverage=self._covered(set().union(*words[max(0, at - 1) : at + 2])),
@@ -125,10 +133,16 @@ def _read(quote: Quotable) -> str:
 
 def _rarity(asked: Sequence[str], hits: Sequence[Hit]) -> dict[str, float]:
     """Weight of each word asked for, summing to 1: rare among the sentences found weighs more."""
-    sentences = [set(content_words(quote.text)) for hit in hits for quote in quotable(hit.passage.text)]
+    sentences = [words for hit in hits for words in _sentence_words(hit.passage.text)]
     weights = {word: math.log(1 + (len(sentences) + 1) / (0.5 + sum(word in s for s in sentences))) for word in asked}
     total = sum(weights.values()) or 1.0
     return {word: weight / total for word, weight in weights.items()}
+
+
+@lru_cache(maxsize=1024)
+def _sentence_words(text: str) -> tuple[frozenset[str], ...]:
+    """Stems of each sentence of a passage; remembered, because the same passages are found again and again."""
+    return tuple(frozenset(content_words(quote.text)) for quote in quotable(text))
 
 
 def _fresh_quotes(passage: Passage, better: Sequence[Hit]) -> list[Quotable]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rag.embed import Embedder
     from rag.store import Scored, Store
 
-POOL = 50
+POOL = 100
 RERANKED = 30
 RECIPROCAL_K = 60
 """Of reciprocal rank fusion (Cormack, Clarke and Buettcher 2009)."""

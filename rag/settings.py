@@ -70,10 +70,10 @@ class RagSettings:
     embedder: str = ""
     runtime: str = "auto"
     embed_cache_mb: int = 1024
-    chunk_tokens: int = 180
-    chunk_overlap: int = 30
+    chunk_tokens: int = 220
+    chunk_overlap: int = 0
     limit: int = 8
-    pool: int = 50
+    pool: int = 100
     timeout: float = 30.0
     exact_below: int = 100_000
     hnsw_m: int = 16

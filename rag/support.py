@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from rag.embed import Embedder
 
 NEEDED = 0.5
-"""The confidence below which there is no answer. BIAS is set so that 3% of the questions fitted on that have an answer
+"""The confidence below which there is no answer. BIAS is set so that 4% of the questions fitted on that have an answer
 fall below it, half of the articles indexed."""
-SENTENCE = 0.2
+SENTENCE = 0.4
 """What a point of the best sentence's score counts for, beside the passage's score from the fusion, in [0, 1]."""
-BIAS, COSINE, PASSAGE_COSINE, PASSAGE_COVERAGE, LACKS_NAME = -6.2, 9.6, 0.9, 5.4, -1.6
+BIAS, COSINE, PASSAGE_COSINE, PASSAGE_COVERAGE, LACKS_NAME = -6.75, 9.8, 0.6, 5.2, -1.7
 """What a feature adds to the log-odds of an answer when it goes from 0 to 1; BIAS is added always."""
 
 

@@ -12,7 +12,7 @@ QUESTIONS = [
     ("How do I stop an answer while it is being written?", "02-chat-commands.html", "Ctrl-C"),
     ("Which Python versions does Hearth need?", "01-getting-started.md", "3.11"),
     ("How long does Hearth wait for the first token?", "04-serving.pdf", "120 seconds"),
-    ("How many tokens does a passage have at most?", "03-knowledge-base.docx", "180"),
+    ("How many tokens does a passage have at most?", "03-knowledge-base.docx", "220"),
     ("Which licence does Hearth have?", "05-questions.txt", "Apache"),
 ]
 

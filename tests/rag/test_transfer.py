@@ -86,7 +86,7 @@ def passage_change(**values):
 
 def manifest_change(data):
     manifest = parse(data)
-    return dump(manifest).replace('"chunk_tokens": 180', '"chunk_tokens": 181').encode()
+    return dump(manifest).replace('"chunk_tokens": 220', '"chunk_tokens": 221').encode()
 
 
 @pytest.mark.parametrize(
