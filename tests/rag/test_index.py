@@ -30,6 +30,12 @@ def docs(tmp_path):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch):
+    """However slow the machine is, a run commits between files only where a test asks for it."""
+    monkeypatch.setattr("rag.indexing.FIRST_COMMIT", 1000)
+
+
 def put(path, text):
     """Write a file as if an hour ago, so that its time can be trusted."""
     path.parent.mkdir(parents=True, exist_ok=True)
