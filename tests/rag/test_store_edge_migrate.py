@@ -7,6 +7,7 @@ import pytest
 
 from rag.errors import IndexLocked, IndexMismatch, StoreFailed
 from rag.index import index
+from rag.settings import RagSettings
 from rag.sparse import sparse_documents, sparse_query
 from rag.store_edge import EdgeStore
 from rag.verify import verify
@@ -75,7 +76,8 @@ def test_it_answers_as_before_and_nothing_is_embedded_again(old, embedder):
     assert verify(store) == []
     assert [p.text for p, _ in store.search_sparse(sparse_query("granite hearth"), 5)] == [TEXTS["hearth.md"]]
     assert store.search_dense(embedder.embed_query("ships wind"), 1)[0][0].text == TEXTS["ships.md"]
-    assert index([old.parent / "docs"], store, embedder).unchanged == 2
+    as_it_was_cut = RagSettings(chunk_tokens=180, chunk_overlap=30)
+    assert index([old.parent / "docs"], store, embedder, settings=as_it_was_cut).unchanged == 2
     assert embedder.embedded == []
     assert not (old / "generations" / GENERATION).exists()
 
