@@ -21,9 +21,9 @@ _INDEX_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 class GraphOptions:
     """HNSW (Malkov and Yashunin 2018) in a shard of more than `above` passages; the paper's names of its parameters."""
 
-    above: int = 100_000
+    above: int = 50_000
     m: int = 16
-    ef_construct: int = 128
+    ef_construct: int = 200
     ef: int = 256
 
 
@@ -75,9 +75,9 @@ class RagSettings:
     limit: int = 8
     pool: int = 100
     timeout: float = 30.0
-    exact_below: int = 100_000
+    exact_below: int = 50_000
     hnsw_m: int = 16
-    hnsw_ef_construct: int = 128
+    hnsw_ef_construct: int = 200
     hnsw_ef: int = 256
     qdrant_grpc: bool = False
     qdrant_grpc_port: int = 6334

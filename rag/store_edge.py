@@ -1,7 +1,7 @@
 """`EdgeStore`: an index in a folder, searched by Qdrant's own engine in this process.
 
 Several processes may read while one writes: a generation is a list of sealed shards that no writer touches again, so
-a small change writes one small shard. Dense search is exact up to 100,000 passages a shard: some ten milliseconds.
+a small change writes one small shard. Dense search is exact up to 50,000 passages a shard: a few milliseconds.
 """
 
 from __future__ import annotations
