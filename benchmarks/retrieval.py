@@ -33,9 +33,9 @@ from pathlib import Path
 
 from rag.embed import SentenceEmbedder
 from rag.fusion import fuse
-from rag.index import searchable
 from rag.manifest import DocumentEntry, Manifest
 from rag.retrieve import POOL
+from rag.searchable import searchable
 from rag.sparse import sparse_documents, sparse_query
 from rag.store import Scored, Store
 from rag.store_edge import EdgeStore

@@ -59,10 +59,11 @@ def _options(batch_size: int) -> dict[str, Any]:
 
 
 def _load(folder: Path, device: str | None) -> SentenceTransformer:
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
     try:
-        with _no_progress_bar():
+        with no_progress_bar():
             return SentenceTransformer(
                 str(folder),
                 device=device,
@@ -70,13 +71,14 @@ def _load(folder: Path, device: str | None) -> SentenceTransformer:
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True},
             )
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         cause = f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         raise EmbedderError(STEP, cause, "Choose a sentence-transformers model") from error
 
 
 @contextmanager
-def _no_progress_bar() -> Iterator[None]:
+def no_progress_bar() -> Iterator[None]:
+    """Weights are loaded without a bar on the terminal."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

@@ -157,7 +157,7 @@ def _fresh_quotes(passage: Passage, better: Sequence[Hit]) -> list[Quotable]:
 
 def _with_cosines(question: str, hits: Sequence[Hit], embedder: Embedder) -> list[Hit]:
     """The hits with their cosine; passages that only sparse search found are embedded now, as the index would."""
-    from rag.index import searchable
+    from rag.searchable import searchable
 
     missing = [hit for hit in hits if hit.dense is None]
     if not missing:

@@ -20,7 +20,6 @@ from rag.labels import Labels
 from rag.load import discover
 from rag.manifest import Manifest
 from rag.plan import Plan, plan
-from rag.searchable import searchable
 from rag.settings import RagSettings
 from rag.types import Document, IndexReport
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from rag.embed import Embedder
     from rag.store import Store
 
-__all__ = ["IndexProgress", "Selection", "index", "index_documents", "searchable"]
+__all__ = ["IndexProgress", "Selection", "index", "index_documents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ def index(
         StoreFailed: the store cannot be written.
     """
     started, settings = time.monotonic(), settings or RagSettings()
-    previous = _previous(store, embedder, rebuild)
+    previous = previous_manifest(store, embedder, rebuild)
     cut = (settings.chunk_tokens, settings.chunk_overlap)
     recut = previous is not None and (previous.chunk_tokens, previous.chunk_overlap) != cut
     chosen = selection or Selection()
@@ -105,14 +104,15 @@ def index_documents(
         IndexMismatch, IndexLocked, StoreFailed: as `index` does.
     """
     started, settings = time.monotonic(), settings or RagSettings()
-    previous = _previous(store, embedder, rebuild=False)
+    previous = previous_manifest(store, embedder, rebuild=False)
     with ExitStack() as stack:
         run = Run(store, embedder, settings, previous, False, labels, on_progress, stack)
         unchanged = run.take(documents)
     return replace(run.report(Plan(unchanged=unchanged)), seconds=time.monotonic() - started)
 
 
-def _previous(store: Store, embedder: Embedder, rebuild: bool) -> Manifest | None:
+def previous_manifest(store: Store, embedder: Embedder, rebuild: bool) -> Manifest | None:
+    """What the index says of itself, made by `embedder`; None when there is none, or none that a rebuild looks at."""
     try:
         if not store.refresh() or rebuild:
             return None

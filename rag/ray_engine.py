@@ -22,13 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import rag.errors
 from decoder.errors import HearthError, ServiceError, UsageError
-from rag.errors import EngineFailed, IndexLocked, IndexMismatch, StoreFailed
-from rag.index import Selection
+from rag.errors import EngineFailed, IndexLocked, StoreFailed
+from rag.index import Selection, previous_manifest
 from rag.indexing import IndexProgress, Run
 from rag.labels import Labels
 from rag.load import discover
 from rag.load.reading import configured
-from rag.manifest import Manifest
 from rag.plan import File, Plan, entry_for, plan
 from rag.ray_session import session
 from rag.ray_steps import Embed, Job, MakeEmbedder, patiently, read
@@ -87,7 +86,7 @@ def index_on_ray(
             raise UsageError("reading documents", f"{path} does not exist", "Give a file or a folder")
     with closing(_server_store(name, settings)) as store, ExitStack() as stack:
         embedder = make(settings)
-        previous = _previous(store, embedder, rebuild)
+        previous = previous_manifest(store, embedder, rebuild)
         chosen = selection or Selection()
         files = discover(given, chosen.include, chosen.exclude, chosen.gitignore)
         recut = previous is not None and (previous.chunk_tokens, previous.chunk_overlap) != _cut(settings)
@@ -109,18 +108,6 @@ def _server_store(name: str, settings: RagSettings) -> QdrantStore:
     store = open_store(name, settings)
     assert isinstance(store, QdrantStore)  # noqa: S101  # it is what the settings ask for
     return store
-
-
-def _previous(store: QdrantStore, embedder: Embedder, rebuild: bool) -> Manifest | None:
-    try:
-        if not store.refresh() or rebuild:
-            return None
-    except (IndexMismatch, StoreFailed):
-        if rebuild:
-            return None
-        raise
-    store.manifest().check(embedder)
-    return store.manifest()
 
 
 def _cut(settings: RagSettings) -> tuple[int, int]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag.embed import find_model
+from rag.embed_torch import no_progress_bar
 from rag.errors import EmbedderError, RerankerError
 from rag.types import Hit, Passage
 
@@ -104,7 +104,7 @@ def _load(folder: Path, device: str | None) -> CrossEncoder:
     from sentence_transformers import CrossEncoder
 
     try:
-        with _no_progress_bar():
+        with no_progress_bar():
             model: CrossEncoder = CrossEncoder(
                 str(folder),
                 device=device,
@@ -121,16 +121,3 @@ def _load(folder: Path, device: str | None) -> CrossEncoder:
         cause = f"{folder} has {model.num_labels} outputs, not one score"
         raise RerankerError(STEP, cause, "Choose a cross-encoder made for reranking")
     return model
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

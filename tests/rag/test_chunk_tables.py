@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag.chunk import chunk, estimate_tokens
-from rag.index import searchable
+from rag.searchable import searchable
 from rag.types import Document, Segment
 
 HEADER = "| Name | Price |\n|---|---|"

@@ -6,7 +6,7 @@ import pytest
 
 from rag.evidence import Evidence, weigh
 from rag.extract import CLOSE, MOST_WORDS, NEIGHBOUR, extract
-from rag.index import searchable
+from rag.searchable import searchable
 from rag.sentences import Quotable
 from rag.support import Support, assess, best_first, features
 from rag.types import Hit

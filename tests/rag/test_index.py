@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from rag.errors import DocumentError, IndexLocked, IndexMismatch
-from rag.index import IndexProgress, Selection, index, index_documents, searchable
+from rag.index import IndexProgress, Selection, index, index_documents
 from rag.labels import Labels
 from rag.load.discover import Discovery
 from rag.plan import plan
+from rag.searchable import searchable
 from rag.settings import RagSettings
 from rag.sparse import sparse_query
 from rag.types import Document
