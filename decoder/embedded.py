@@ -199,7 +199,9 @@ class EmbeddedDecoder(Decoder):
 
     async def _next(self, queue: asyncio.Queue[Event | None]) -> Event | None:
         try:
-            return await asyncio.wait_for(queue.get(), self._timeout)
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes together with the event.
+            async with asyncio.timeout(self._timeout):
+                return await queue.get()
         except TimeoutError as error:
             cause = f"no token came within {self._timeout:g} s"
             raise DecoderTimeout(GENERATING, cause, "Use a smaller model or a longer timeout") from error

@@ -36,8 +36,9 @@ WEATHER = Tool("weather", "The weather in a city.", CITY)
 DICE = Tool("dice", "Throw a die.", {"type": "object", "properties": {}})
 
 
-# Greedy on this model, it goes round in a circle and never ends by itself.
+# Held to one long text, so that no model can end by itself before it is cancelled.
 LONG = Sampling(temperature=0.0, max_tokens=3000)
+LONG_TEXT = choice(["0123456789" * 290])
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ async def test_a_closed_stream_ends_the_generation_within_one_token(decoder, mon
 
     monkeypatch.setattr(generation, "run", run)
     seen = 0
-    async with aclosing(decoder.astream("Hello", sampling=LONG)) as events:
+    async with aclosing(decoder.astream("Hello", sampling=LONG, constraint=LONG_TEXT)) as events:
         async for _ in events:
             seen += 1
             if seen == 3:
@@ -73,7 +74,7 @@ async def test_a_closed_stream_ends_the_generation_within_one_token(decoder, mon
 
 
 async def test_cancelling_the_task_ends_the_generation(decoder):
-    task = asyncio.create_task(decoder.acomplete("Hello", sampling=LONG))
+    task = asyncio.create_task(decoder.acomplete("Hello", sampling=LONG, constraint=LONG_TEXT))
     await asyncio.sleep(0.3)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -84,7 +85,7 @@ async def test_cancelling_the_task_ends_the_generation(decoder):
 async def test_closing_the_decoder_ends_what_runs_and_what_waits_with_a_typed_error(tiny_llama):
     decoder = EmbeddedDecoder(tiny_llama, device="cpu")
     await decoder.acomplete("Hello", sampling=sampling(max_tokens=1))
-    tasks = [asyncio.create_task(decoder.acomplete("Hello", sampling=LONG)) for _ in range(2)]
+    tasks = [asyncio.create_task(decoder.acomplete("Hello", sampling=LONG, constraint=LONG_TEXT)) for _ in range(2)]
     await asyncio.sleep(0.3)
     await decoder.aclose()
     for task in tasks:
@@ -105,7 +106,7 @@ async def test_a_wait_that_is_too_long_is_a_typed_error_and_ends_the_job(tiny_ll
     monkeypatch.setattr(generation, "run", stuck)
     async with EmbeddedDecoder(tiny_llama, device="cpu", timeout=0.2) as decoder:
         with pytest.raises(DecoderTimeout):
-            await decoder.acomplete("Hello", sampling=LONG)
+            await decoder.acomplete("Hello", sampling=LONG, constraint=LONG_TEXT)
     assert ended.wait(5)
 
 
