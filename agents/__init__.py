@@ -1,5 +1,60 @@
-"""What the decoder may do: tools, the ReAct loop, policy, memory, sandbox, MCP and trace.
+"""What the decoder may do: tools, the ReAct loop, policy, memory, sandbox, MCP, teams, trace.
 
-This room is being built: it holds no agent yet. An action that cannot be parsed will not be generated; what a tool
-may do will be declared, and policy in code will decide.
+An action that cannot be parsed cannot be generated; what a tool may do is declared, and policy in code decides.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agents.agent import Agent
+    from agents.budget import Budget
+    from agents.events import Event, FinalAnswer, Observation, RunResult
+    from agents.policy import ApprovalRequest, Policy
+    from agents.secret import Secret
+    from agents.tool import Tool, tool
+
+# Each name and the module it is imported from when it is first asked for (PEP 562).
+_LAZY = {
+    "Agent": "agents.agent",
+    "ApprovalRequest": "agents.policy",
+    "Budget": "agents.budget",
+    "Event": "agents.events",
+    "FinalAnswer": "agents.events",
+    "Observation": "agents.events",
+    "Policy": "agents.policy",
+    "RunResult": "agents.events",
+    "Secret": "agents.secret",
+    "Tool": "agents.tool",
+    "tool": "agents.tool",
+}
+
+__all__ = [
+    "Agent",
+    "ApprovalRequest",
+    "Budget",
+    "Event",
+    "FinalAnswer",
+    "Observation",
+    "Policy",
+    "RunResult",
+    "Secret",
+    "Tool",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Names are loaded when they are first used, so that importing the room costs nothing (PEP 562)."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

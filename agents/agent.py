@@ -1,0 +1,196 @@
+"""`Agent`: a decoder, its tools, and the rules for both. What it does is `react.py`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from agents.budget import Budget, Meter
+from agents.context import Context
+from agents.errors import ToolError
+from agents.events import Event, Mode, RunEnded, RunResult, RunStarted, Spent, ThoughtDelta
+from agents.grammar import final_answer
+from agents.output import answer_reader, answer_schema
+from agents.policy import Policy
+from agents.prompt import system_prompt
+from agents.react import Run, events
+from agents.secret import Secret, redactor
+from agents.tool import Function, Tool
+from agents.turn import Asking, choose_mode
+from decoder.base import Decoder, close_events, iterate_sync, run_sync
+from decoder.types import Message, Sampling
+
+Listener: TypeAlias = Callable[[Event], None]
+After: TypeAlias = RunResult | Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Does tasks with tools: `Agent(decoder, [add]).run("What is 2 + 2?").answer`.
+
+    Attributes:
+        decoder: any decoder. One that can be constrained cannot write a malformed action.
+        tools: what it may call: tools, or typed functions to make tools of.
+        name, instructions: who it is; instructions stand in the system message.
+        budget: what a run may cost.
+        policy: what may be done without asking, and whom to ask.
+        output: the type of the answer (a pydantic model, dataclass, TypedDict or JSON schema); None is text.
+        sampling: how tokens are drawn; `max_tokens` comes from the next two.
+        thought_tokens: most tokens of a thought; 0 acts without thinking.
+        action_tokens: most tokens of an action.
+        mode: "constrained", "native" or "text"; None takes constrained where the decoder can be held to it, else text.
+        parallel: an action may be several calls; those that only read run side by side.
+        secrets: values that never enter a prompt, an event or an error.
+        listeners: called with every event before it is yielded; what one raises ends the run.
+    """
+
+    decoder: Decoder
+    tools: Sequence[Tool | Function] = ()
+    name: str = "agent"
+    instructions: str = ""
+    budget: Budget = field(default_factory=Budget)
+    policy: Policy = field(default_factory=Policy)
+    output: type | Mapping[str, Any] | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    thought_tokens: int = 256
+    action_tokens: int = 1024
+    mode: Mode | None = None
+    parallel: bool = False
+    secrets: Sequence[Secret] = ()
+    listeners: Sequence[Listener] = ()
+
+    def __post_init__(self) -> None:
+        made = tuple(each if isinstance(each, Tool) else _made(each) for each in self.tools)
+        names = [tool.name for tool in made]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ToolError("making an agent", f"two tools are called {', '.join(twice)}", "Give each its own name")
+        object.__setattr__(self, "tools", made)
+
+    def run(self, task: str, *, after: After = (), listeners: Iterable[Listener] = ()) -> RunResult:
+        """`arun` for code without an event loop."""
+        return run_sync(self.arun(task, after=after, listeners=listeners))
+
+    def stream(self, task: str, *, after: After = (), listeners: Iterable[Listener] = ()) -> Iterator[Event]:
+        """`astream` for code without an event loop."""
+        return iterate_sync(self.astream(task, after=after, listeners=listeners))
+
+    async def arun(self, task: str, *, after: After = (), listeners: Iterable[Listener] = ()) -> RunResult:
+        """Do a task and give the result, whatever ended it.
+
+        Args:
+            after: an earlier result, or messages, that this task goes on from.
+            listeners: called with every event, as well as the agent's own.
+
+        Raises:
+            DecoderError: its leaves, when the decoder cannot answer; ConstraintRefused before anything is spent.
+            UnparsableAction: in the modes without constraints, after one repair.
+        """
+        return await _result(self._events(task, after, listeners, deltas=False))
+
+    async def astream(
+        self, task: str, *, after: After = (), listeners: Iterable[Listener] = ()
+    ) -> AsyncIterator[Event]:
+        """Do a task and yield what happens, ended by `RunEnded`. Closing the iterator cancels what runs.
+
+        Raises as `arun`.
+        """
+        happening = self._events(task, after, listeners, deltas=True)
+        try:
+            async for event in happening:
+                yield event
+        finally:
+            await close_events(happening)
+
+    async def _events(
+        self, task: str, after: After, listeners: Iterable[Listener], deltas: bool, meter: Meter | None = None
+    ) -> AsyncIterator[Event]:
+        mode = await self._mode()
+        started = self.started(task, after, mode)
+        run = self.begin(started, deltas, meter)
+        run.take(started)
+        async for event in heard(run, [*self.listeners, *listeners], first=started):
+            yield event
+
+    async def _mode(self) -> Mode:
+        await self.decoder.aready()
+        return choose_mode(self.decoder, self.mode)
+
+    def started(self, task: str, after: After, mode: Mode) -> RunStarted:
+        """The first event of a new run."""
+        tools = self._tools
+        history, untrusted = (
+            (after.messages, after.untrusted) if isinstance(after, RunResult) else (tuple(after), False)
+        )
+        described = [*(tool.spec for tool in tools), final_answer(answer_schema(self.output))]
+        redact = redactor(self.secrets)
+        return RunStarted(
+            run_id=uuid.uuid4().hex[:12],
+            agent=self.name,
+            task=redact(task),
+            system=redact(system_prompt(mode, described, self.instructions)),
+            mode=mode,
+            model=self.decoder.model,
+            tools=tuple(tool.name for tool in tools),
+            history=history,
+            untrusted=untrusted,
+        )
+
+    def begin(self, started: RunStarted, deltas: bool, meter: Meter | None = None, spent: Spent | None = None) -> Run:
+        """A run of this agent, before its first event. `meter` is a parent's; `spent` is of a part already done."""
+        asking = Asking(
+            decoder=self.decoder,
+            mode=started.mode,
+            tools=self._tools,
+            answer=final_answer(answer_schema(self.output)),
+            typed_answer=self.output is not None,
+            sampling=self.sampling,
+            thought_tokens=self.thought_tokens,
+            action_tokens=self.action_tokens,
+            several=self.parallel,
+            deltas=deltas,
+        )
+        context = Context(started.mode, self.thought_tokens > 0, self.parallel)
+        meter = Meter(self.budget, spent, meter)
+        return Run(asking, self.policy, meter, started, context, answer_reader(self.output), redactor(self.secrets))
+
+    @property
+    def _tools(self) -> tuple[Tool, ...]:
+        return tuple(each for each in self.tools if isinstance(each, Tool))
+
+
+async def heard(run: Run, listeners: Sequence[Listener], first: Event | None = None) -> AsyncIterator[Event]:
+    """The run's events, each told to the listeners before it is yielded; deltas are not told."""
+    if first is not None:
+        _tell(listeners, first)
+        yield first
+    happening = events(run)
+    try:
+        async for event in happening:
+            if not isinstance(event, ThoughtDelta):
+                _tell(listeners, event)
+            yield event
+    finally:
+        await close_events(happening)
+
+
+def _tell(listeners: Sequence[Listener], event: Event) -> None:
+    for listener in listeners:
+        listener(event)
+
+
+async def _result(happening: AsyncIterator[Event]) -> RunResult:
+    try:
+        async for event in happening:
+            if isinstance(event, RunEnded):
+                return event.result
+    finally:
+        await close_events(happening)
+    raise AssertionError("a run ended without RunEnded and without an error")
+
+
+def _made(function: Function) -> Tool:
+    from agents.tool import tool
+
+    return tool(function)
