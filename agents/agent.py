@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -106,14 +107,16 @@ class Agent:
     async def _events(
         self, task: str, after: After, listeners: Iterable[Listener], deltas: bool, meter: Meter | None = None
     ) -> AsyncIterator[Event]:
-        mode = await self._mode()
+        mode = await self.ready_mode()
         started = self.started(task, after, mode)
         run = self.begin(started, deltas, meter)
         run.take(started)
-        async for event in heard(run, [*self.listeners, *listeners], first=started):
-            yield event
+        async with aclosing(heard(run, [*self.listeners, *listeners], first=started)) as happening:
+            async for event in happening:
+                yield event
 
-    async def _mode(self) -> Mode:
+    async def ready_mode(self) -> Mode:
+        """How this agent's decoder is asked; finds out what the decoder enforces. Raises DecoderError leaves."""
         await self.decoder.aready()
         return choose_mode(self.decoder, self.mode)
 
@@ -153,14 +156,15 @@ class Agent:
         )
         context = Context(started.mode, self.thought_tokens > 0, self.parallel)
         meter = Meter(self.budget, spent, meter)
-        return Run(asking, self.policy, meter, started, context, answer_reader(self.output), redactor(self.secrets))
+        reader, redact = answer_reader(self.output), redactor(self.secrets)
+        return Run(asking, self.policy, meter, started, context, reader, redact, user_task=started.task)
 
     @property
     def _tools(self) -> tuple[Tool, ...]:
         return tuple(each for each in self.tools if isinstance(each, Tool))
 
 
-async def heard(run: Run, listeners: Sequence[Listener], first: Event | None = None) -> AsyncIterator[Event]:
+async def heard(run: Run, listeners: Sequence[Listener], first: Event | None = None) -> AsyncGenerator[Event]:
     """The run's events, each told to the listeners before it is yielded; deltas are not told."""
     if first is not None:
         _tell(listeners, first)

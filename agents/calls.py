@@ -17,7 +17,7 @@ from typing import Any
 
 from agents.events import Call, Observation
 from agents.policy import is_plain
-from agents.tool import Tool
+from agents.tool import Tool, ToolResult
 from decoder.errors import HearthError
 
 LONGEST_ERROR = 600
@@ -52,7 +52,8 @@ async def carry_out(
     except Exception as failure:  # noqa: BLE001  # a tool may raise anything, and the decoder is to read it
         text, error, plain = _failure(failure), True, False
     else:
-        text, error, plain = as_text(value), False, is_plain(value)
+        plain = not value.untrusted if isinstance(value, ToolResult) else is_plain(value)
+        text, error = as_text(value.value if isinstance(value, ToolResult) else value), False
     shown, omitted = shorten(redact(text), tool.max_characters)
     untrusted = not (tool.trusted or plain)
     return Observation(step, call, shown, error, untrusted, omitted, time.monotonic() - began)

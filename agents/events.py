@@ -199,9 +199,10 @@ class FinalAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """An event of an agent that this one called."""
+    """An event of an agent that this one called, by the call `call_id`."""
 
     step: int
+    call_id: str
     agent: str
     event: Event
 

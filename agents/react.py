@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from agents.events import (
     Event,
     FinalAnswer,
     Hint,
+    Nested,
     Observation,
     RunEnded,
     RunResult,
@@ -60,6 +62,7 @@ class Run:
         started: the run's first event.
         read_answer: the arguments of `final_answer` to the answer; raises ValueError when they will not do.
         redact: takes secrets out of a text.
+        user_task, depth: the user's words at the root, and the number of runs around this one.
     """
 
     asking: Asking
@@ -69,10 +72,13 @@ class Run:
     context: Context
     read_answer: READ_ANSWER
     redact: Callable[[str], str]
+    user_task: str = ""
+    depth: int = 0
     loops: LoopDetector = field(default_factory=LoopDetector)
     called: Counter[str] = field(default_factory=Counter)
     approved: dict[str, bool] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
+    unrepeatable: set[str] = field(default_factory=set)
     force: str = ""
     forced: bool = False
     cut_off: int = 0
@@ -87,6 +93,8 @@ class Run:
             case ToolStarted():
                 self.called[event.call.tool] += 1
                 self.begun.add(event.call.id)
+            case Nested() if _has_effect(event.event):
+                self.unrepeatable.add(event.call_id)
             case Truncated():
                 self.cut_off += 1
             case Unparsable():
@@ -97,31 +105,33 @@ class Run:
                 self.forced = self.forced or event.force_answer
 
 
-async def events(run: Run) -> AsyncIterator[Event]:
+async def events(run: Run) -> AsyncGenerator[Event]:
     """All that happens from here on, ended by `RunEnded`. Raises DecoderError leaves and UnparsableAction."""
     while True:
         if run.context.awaits == "calls":
-            async for event in _calls(run):
-                yield event
-                if isinstance(event, FinalAnswer):
-                    yield _end(run, "answer", event.answer)
-                    return
+            async with aclosing(_calls(run)) as happening:
+                async for event in happening:
+                    yield event
+                    if isinstance(event, FinalAnswer):
+                        yield _end(run, "answer", event.answer)
+                        return
             continue
         if (ended := run.meter.exhausted()) or run.cut_off >= MOST_CUT_OFF:
             yield _end(run, ended or "truncated")
             return
         try:
-            async for event in _turn(run):
-                yield event
-                if isinstance(event, FinalAnswer):
-                    yield _end(run, "answer", event.answer)
-                    return
+            async with aclosing(_turn(run)) as happening:
+                async for event in happening:
+                    yield event
+                    if isinstance(event, FinalAnswer):
+                        yield _end(run, "answer", event.answer)
+                        return
         except TimeoutError:
             yield _end(run, "seconds")
             return
 
 
-async def _turn(run: Run) -> AsyncIterator[Event]:
+async def _turn(run: Run) -> AsyncGenerator[Event]:
     """One step: what the decoder thinks and decides."""
     only_answer = run.force or run.meter.must_answer()
     run.meter.add(steps=1)
@@ -151,7 +161,7 @@ def _repair(run: Run, event: Unparsable) -> None:
     run.meter.add(repairs=1)
 
 
-async def _calls(run: Run) -> AsyncIterator[Event]:
+async def _calls(run: Run) -> AsyncGenerator[Event]:
     """Carry out the pending calls: what may run is asked first, then reads run side by side, others one by one."""
     pending = list(run.context.pending)
     if pending[0].tool == FINAL_ANSWER:
@@ -169,10 +179,12 @@ async def _calls(run: Run) -> AsyncIterator[Event]:
         for each in ready:
             (reads if each[1].effect == "read" else effects).append(each)
     for batch in ([reads] if reads else []) + [[each] for each in effects]:
-        async for event in _batch(run, batch, untrusted):
-            yield _took(run, event)
-            if isinstance(event, Observation) and (hint := _repeated(run, event)):
-                yield _took(run, hint)
+        async with aclosing(_batch(run, batch, untrusted)) as happening:
+            async for event in happening:
+                yield _took(run, event)
+                if isinstance(event, Observation):
+                    for more in _afterwards(run, event):
+                        yield _took(run, more)
 
 
 def _answer(run: Run, pending: Sequence[Call]) -> list[Event]:
@@ -197,7 +209,7 @@ async def _prepare(
     untrusted: bool,
     out_of_budget: bool,
     ready: list[tuple[Call, Tool, Mapping[str, Any]]],
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """Everything that comes before a call. What may run is put into `ready`; what may not gets its observation."""
     step = run.context.step
     tool = next((tool for tool in run.asking.tools if tool.name == call.tool), None)
@@ -208,7 +220,8 @@ async def _prepare(
         known = ", ".join(tool.name for tool in run.asking.tools)
         yield _refused(step, call, f"There is no tool of this name. Tools: {known}, {FINAL_ANSWER}")
         return
-    if call.id in run.begun and not (tool.effect == "read" or tool.idempotent):
+    repeatable = tool.effect == "read" or tool.idempotent
+    if call.id in run.begun and not (repeatable and call.id not in run.unrepeatable):
         text = "The run was interrupted during this call. It may have taken effect; it is not repeated."
         yield replace(_refused(step, call, text), ran=True)
         return
@@ -228,7 +241,7 @@ async def _prepare(
         ready.append((call, tool, arguments))
 
 
-async def _ask_policy(run: Run, call: Call, tool: Tool, untrusted: bool) -> AsyncIterator[Event]:
+async def _ask_policy(run: Run, call: Call, tool: Tool, untrusted: bool) -> AsyncGenerator[Event]:
     """The approval events, and an observation where the call may not be made."""
     step = run.context.step
     decision = run.policy.decide(tool, untrusted, run.called[tool.name])
@@ -239,7 +252,7 @@ async def _ask_policy(run: Run, call: Call, tool: Tool, untrusted: bool) -> Asyn
         if approved is None:
             yield ApprovalAsked(step, call, tool.effect, decision.reason)
             run.meter.add(approvals_asked=1)
-            approved, by = await ask_approver(run.policy, run.started.task, call, tool, decision.reason, untrusted)
+            approved, by = await ask_approver(run.policy, run.user_task, call, tool, decision.reason, untrusted)
             run.meter.add(approvals_given=int(approved))
             yield ApprovalGiven(step, call, approved, by)
         if not approved:
@@ -248,7 +261,7 @@ async def _ask_policy(run: Run, call: Call, tool: Tool, untrusted: bool) -> Asyn
 
 async def _batch(
     run: Run, batch: Sequence[tuple[Call, Tool, Mapping[str, Any]]], untrusted: bool
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """Calls side by side: their events as they come."""
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     step = run.context.step
@@ -257,7 +270,7 @@ async def _batch(
         yield ToolStarted(step, call, tool.effect)
 
     async def one(call: Call, tool: Tool, arguments: Mapping[str, Any]) -> None:
-        enter(Running(run.started.run_id, step, call, run.started.task, untrusted, run.meter, run.policy, put))
+        enter(Running(run.started.run_id, step, call, run.user_task, untrusted, run.meter, run.policy, put, run.depth))
         try:
             put(await carry_out(step, call, tool, arguments, run.meter.seconds_left(), run.redact))
         finally:
@@ -283,6 +296,22 @@ def _on(loop: asyncio.AbstractEventLoop) -> bool:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
         return False
+
+
+def _afterwards(run: Run, event: Observation) -> list[Event]:
+    """The answer, when the tool's result is one; a hint, when the call was seen before."""
+    tool = next((tool for tool in run.asking.tools if tool.name == event.call.tool), None)
+    if tool is not None and tool.final and event.ran and not event.error:
+        return [FinalAnswer(event.step, event.text)]
+    hint = _repeated(run, event)
+    return [hint] if hint else []
+
+
+def _has_effect(event: Event) -> bool:
+    """A tool with an effect was started, at any depth."""
+    if isinstance(event, Nested):
+        return _has_effect(event.event)
+    return isinstance(event, ToolStarted) and event.effect != "read"
 
 
 def _repeated(run: Run, event: Observation) -> Hint | None:

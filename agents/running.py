@@ -20,6 +20,7 @@ class Running:
 
     Attributes:
         task: the user's words at the root of it all.
+        depth: runs around this one; 0 for the outermost.
         untrusted: text that nobody vouches for is in the conversation that made this call.
         emit: adds an event to the run's stream.
     """
@@ -32,6 +33,7 @@ class Running:
     meter: Meter
     policy: Policy
     emit: Callable[[Event], None]
+    depth: int = 0
 
 
 _running: ContextVar[Running | None] = ContextVar("hearth_running", default=None)

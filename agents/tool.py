@@ -35,6 +35,7 @@ class Tool:
         trusted: the result is vouched for and does not taint. Numbers, booleans and None never do.
         idempotent: may be called again when it is not known whether a first call took effect.
         max_characters: of the result that is shown; the rest is left out with a notice.
+        final: its result is the agent's answer, and ends the run.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Tool:
     trusted: bool = False
     idempotent: bool = False
     max_characters: int = 8_000
+    final: bool = False
 
     def __post_init__(self) -> None:
         plain = self.name.translate(str.maketrans("_-.", "aaa"))
@@ -67,6 +69,14 @@ class Tool:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function itself, for code that is no agent."""
         return self.run(*args, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """A result that says by itself whether it taints, in place of what its tool declares."""
+
+    value: Any
+    untrusted: bool
 
 
 @overload

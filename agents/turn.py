@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from agents.budget import Meter
@@ -76,7 +77,7 @@ def choose_mode(decoder: Decoder, wanted: Mode | None) -> Mode:
     return wanted or ("constrained" if able else "text")
 
 
-async def ask(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncIterator[Event]:
+async def ask(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
     """One turn's events: what was thought and decided, and each decoder call's cost.
 
     Args:
@@ -84,32 +85,37 @@ async def ask(asking: Asking, context: Context, meter: Meter, only_answer: bool)
     """
     if asking.mode == "constrained":
         if asking.thought_tokens and context.awaits == "turn":
-            async for event in _think(asking, context, meter):
+            async with aclosing(_think(asking, context, meter)) as happening:
+                async for event in happening:
+                    yield event
+        async with aclosing(_act(asking, context, meter, only_answer)) as happening:
+            async for event in happening:
                 yield event
-        async for event in _act(asking, context, meter, only_answer):
-            yield event
     else:
-        async for event in _whole_turn(asking, context, meter, only_answer):
-            yield event
+        async with aclosing(_whole_turn(asking, context, meter, only_answer)) as happening:
+            async for event in happening:
+                yield event
 
 
-async def _think(asking: Asking, context: Context, meter: Meter) -> AsyncIterator[Event]:
+async def _think(asking: Asking, context: Context, meter: Meter) -> AsyncGenerator[Event]:
     sampling = _sampling(asking, asking.thought_tokens, meter, THOUGHT_STOPS)
     finished: list[DecoderCalled | Completion] = []
-    async for event in _generate(asking, context, meter, sampling, None, (), "thought", finished):
-        yield event
+    async with aclosing(_generate(asking, context, meter, sampling, None, (), "thought", finished)) as happening:
+        async for event in happening:
+            yield event
     called, completion = finished
     yield called  # type: ignore[misc]  # the first of the two
     choice = completion.choices[0]  # type: ignore[union-attr]  # the second
     yield Thought(context.step, choice.text.strip() or "…", choice.finish_reason == "length")
 
 
-async def _act(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncIterator[Event]:
+async def _act(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
     sampling = _sampling(asking, asking.action_tokens, meter)
     constraint = action_constraint(() if only_answer else asking.tools, asking.answer, asking.several)
     finished: list[DecoderCalled | Completion] = []
-    async for event in _generate(asking, context, meter, sampling, constraint, (), "action", finished):
-        yield event
+    async with aclosing(_generate(asking, context, meter, sampling, constraint, (), "action", finished)) as happening:
+        async for event in happening:
+            yield event
     called, completion = finished
     yield called  # type: ignore[misc]
     choice = completion.choices[0]  # type: ignore[union-attr]
@@ -125,15 +131,15 @@ async def _act(asking: Asking, context: Context, meter: Meter, only_answer: bool
     yield Action(context.step, calls, written(calls, asking.several))
 
 
-async def _whole_turn(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncIterator[Event]:
+async def _whole_turn(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
     native = asking.mode == "native"
     limit = asking.thought_tokens + asking.action_tokens
     sampling = _sampling(asking, limit, meter, () if native else TURN_STOPS)
     finished: list[DecoderCalled | Completion] = []
-    async for event in _generate(
-        asking, context, meter, sampling, None, _offered(asking, only_answer) if native else (), "turn", finished
-    ):
-        yield event
+    tools = _offered(asking, only_answer) if native else ()
+    async with aclosing(_generate(asking, context, meter, sampling, None, tools, "turn", finished)) as happening:
+        async for event in happening:
+            yield event
     called, completion = finished
     yield called  # type: ignore[misc]
     choice: Choice = completion.choices[0]  # type: ignore[union-attr]
@@ -183,7 +189,7 @@ async def _generate(
     tools: Sequence[types.Tool],
     purpose: Purpose,
     finished: list[DecoderCalled | Completion],
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """One decoder call within the run's time; `finished` receives what it cost and what it gave.
 
     Raises TimeoutError when the run's seconds are over.
