@@ -12,7 +12,7 @@ from agents.budget import Budget, Meter
 from agents.context import Context
 from agents.errors import ToolError
 from agents.events import Event, Mode, RunEnded, RunResult, RunStarted, Spent, ThoughtDelta
-from agents.grammar import final_answer
+from agents.grammar import action_constraint, final_answer
 from agents.output import answer_reader, answer_schema
 from agents.policy import Policy
 from agents.prompt import system_prompt
@@ -142,11 +142,14 @@ class Agent:
 
     def begin(self, started: RunStarted, deltas: bool, meter: Meter | None = None, spent: Spent | None = None) -> Run:
         """A run of this agent, before its first event. `meter` is a parent's; `spent` is of a part already done."""
+        answer, held = final_answer(answer_schema(self.output)), started.mode == "constrained"
         asking = Asking(
             decoder=self.decoder,
             mode=started.mode,
             tools=self._tools,
-            answer=final_answer(answer_schema(self.output)),
+            answer=answer,
+            actions=action_constraint(self._tools, answer, self.parallel) if held else None,
+            only_answer=action_constraint((), answer, self.parallel) if held else None,
             typed_answer=self.output is not None,
             sampling=self.sampling,
             thought_tokens=self.thought_tokens,
