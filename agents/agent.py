@@ -137,7 +137,7 @@ class Agent:
             model=self.decoder.model,
             tools=tuple(tool.name for tool in tools),
             history=history,
-            untrusted=untrusted,
+            untrusted=untrusted or any(tool.foreign for tool in tools),
         )
 
     def begin(self, started: RunStarted, deltas: bool, meter: Meter | None = None, spent: Spent | None = None) -> Run:

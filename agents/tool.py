@@ -36,6 +36,8 @@ class Tool:
         idempotent: may be called again when it is not known whether a first call took effect.
         max_characters: of the result that is shown; the rest is left out with a notice.
         final: its result is the agent's answer, and ends the run.
+        foreign: its description was written by someone who is not vouched for. It stands in the prompt from the
+            start, so a run that has such a tool is tainted from the start.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Tool:
     idempotent: bool = False
     max_characters: int = 8_000
     final: bool = False
+    foreign: bool = False
 
     def __post_init__(self) -> None:
         plain = self.name.translate(str.maketrans("_-.", "aaa"))
