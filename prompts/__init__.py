@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from prompts.asking import Reply, aask, ask
     from prompts.errors import (
         MalformedPrompt,
         MissingValue,
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
         UnknownValue,
         WrongType,
     )
+    from prompts.examples import balanced, diverse, nearest, random_examples
     from prompts.folders import library, load
+    from prompts.pairwise import Judgement, ajudge, judge
+    from prompts.techniques import chain_of_thought, few_shot, output_format, role
     from prompts.template import Prompt
     from prompts.turns import Insert, Turn
     from prompts.untrusted import UNTRUSTED_RULE, mark_untrusted
@@ -26,11 +30,15 @@ if TYPE_CHECKING:
 
 # Imported when first asked for.
 _LAZY = {
+    "asking": ("Reply", "aask", "ask"),
     "errors": (
         "MalformedPrompt", "MissingValue", "OutputError", "OutputMalformed", "OutputTruncated", "PromptError",
         "PromptNotFound", "RenderError", "UnknownValue", "WrongType",
     ),
+    "examples": ("balanced", "diverse", "nearest", "random_examples"),
     "folders": ("library", "load"),
+    "pairwise": ("Judgement", "ajudge", "judge"),
+    "techniques": ("chain_of_thought", "few_shot", "output_format", "role"),
     "template": ("Prompt",),
     "turns": ("Insert", "Turn"),
     "untrusted": ("UNTRUSTED_RULE", "mark_untrusted"),
@@ -42,6 +50,7 @@ __all__ = [
     "UNTRUSTED_RULE",
     "Example",
     "Insert",
+    "Judgement",
     "MalformedPrompt",
     "MissingValue",
     "OutputError",
@@ -52,13 +61,26 @@ __all__ = [
     "PromptNotFound",
     "Quoted",
     "RenderError",
+    "Reply",
     "Turn",
     "UnknownValue",
     "Variable",
     "WrongType",
+    "aask",
+    "ajudge",
+    "ask",
+    "balanced",
+    "chain_of_thought",
+    "diverse",
+    "few_shot",
+    "judge",
     "library",
     "load",
     "mark_untrusted",
+    "nearest",
+    "output_format",
+    "random_examples",
+    "role",
 ]
 
 

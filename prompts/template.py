@@ -37,6 +37,7 @@ class Prompt:
         sampling: how tokens are drawn unless the caller says otherwise.
         messages: its turns, and the places where turns are inserted.
         output: the class that the output is parsed to, where a technique set one.
+        reasons: whether it asks for reasoning before the answer; with a schema, in a first field `reasoning`.
         source: the file, or empty.
 
     Raises:
@@ -52,6 +53,7 @@ class Prompt:
     sampling: Sampling = field(default_factory=Sampling)
     messages: tuple[Turn | Insert, ...] = ()
     output: Any = None
+    reasons: bool = False
     source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -110,8 +112,12 @@ class Prompt:
 
     @property
     def volatile(self) -> frozenset[str]:
-        """The variables whose values change from call to call: required, and not declared stable."""
-        return frozenset(variable.name for variable in self.variables if variable.required and not variable.stable)
+        """The variables whose values change from call to call: all but those with a default or declared stable.
+
+        Conversations and untrusted text change even where they have a default, such as none.
+        """
+        changing = ("messages", "untrusted")
+        return frozenset(v.name for v in self.variables if not v.stable and (v.required or v.type in changing))
 
     @property
     def stable_turns(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from prompts import sandbox
@@ -38,3 +38,9 @@ def names(part: Turn | Insert) -> frozenset[str]:
     if isinstance(part, Insert):
         return frozenset({part.variable})
     return frozenset() if part.literal else sandbox.compiled(part.text).names
+
+
+def joined(turn: Turn, text: str, before: bool = False) -> Turn:
+    """`turn` with a paragraph of plain text after its own, or before it."""
+    added = text if turn.literal else sandbox.escape(text)
+    return replace(turn, text=f"{added}\n\n{turn.text}" if before else f"{turn.text}\n\n{added}")
