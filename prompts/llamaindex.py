@@ -18,7 +18,7 @@ except ImportError as error:
 from decoder.llamaindex_messages import to_messages
 from decoder.types import Message
 from prompts.template import Prompt
-from prompts.turns import Insert
+from prompts.turns import as_sections
 
 
 class HearthPromptTemplate(BasePromptTemplate):
@@ -53,10 +53,7 @@ class HearthPromptTemplate(BasePromptTemplate):
 
     def get_template(self, llm: BaseLLM | None = None) -> str:
         """The turns' templates, as a prompt's file has them."""
-        return "\n\n".join(
-            f"## insert {part.variable}" if isinstance(part, Insert) else f"## {part.role}\n{part.text}"
-            for part in self.prompt.messages
-        )
+        return as_sections(self.prompt.messages)
 
     def _ours(self, values: dict[str, Any]) -> dict[str, Any]:
         kinds = {variable.name: variable.type for variable in self.prompt.variables}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -54,6 +54,13 @@ def rendered(part: Turn | Insert, known: Mapping[str, Any], budget: Budget) -> I
     text = budget.write(part.text) if part.literal else sandbox.render(sandbox.compiled(part.text), known, budget)
     if text.strip():
         yield Message(part.role, text)
+
+
+def as_sections(parts: Iterable[Turn | Insert]) -> str:
+    """The parts as a prompt's file has them; a text that is literal is shown as it is."""
+    return "\n\n".join(
+        f"## insert {part.variable}" if isinstance(part, Insert) else f"## {part.role}\n{part.text}" for part in parts
+    )
 
 
 def joined(turn: Turn, text: str, before: bool = False) -> Turn:
