@@ -26,7 +26,7 @@ from prompts.template import Prompt
 from prompts.turns import Insert, Turn, names
 from prompts.variables import Variable, as_turns, checked
 
-__all__ = ["from_langchain", "to_langchain"]
+__all__ = ["ChatPromptTemplate", "from_langchain", "to_langchain"]
 _PRINTED = ("string", "integer", "number", "boolean")
 """Types that f-strings and Jinja2 print alike."""
 

@@ -20,8 +20,7 @@ from prompts.turns import Insert, Turn, names, rendered
 from prompts.variables import STEP, Variable, resolved
 
 if TYPE_CHECKING:
-    from langchain_core.prompts import ChatPromptTemplate
-
+    from prompts.langchain import ChatPromptTemplate
     from prompts.llamaindex import HearthPromptTemplate
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)

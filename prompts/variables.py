@@ -25,7 +25,10 @@ ROLES = ("system", "user", "assistant", "tool")
 
 
 class Required:
-    """The type of `REQUIRED`."""
+    """The type of `REQUIRED`, of which there is one, in copies and in other processes too."""
+
+    def __reduce__(self) -> str:
+        return "REQUIRED"
 
     def __repr__(self) -> str:
         return "REQUIRED"
