@@ -32,18 +32,18 @@ def schema_of(cls: type) -> dict[str, Any]:
     except ImportError as error:
         raise MissingExtra(STEP, "pydantic", "rag") from error
     try:
-        return dict(pydantic.TypeAdapter(_readable(cls)).json_schema())
+        return dict(pydantic.TypeAdapter(readable(cls)).json_schema())
     except pydantic.errors.PydanticUserError as error:
         raise _refused(f"no JSON schema of {cls.__name__}: {str(error).splitlines()[0]}") from error
 
 
-def _readable(cls: Any) -> Any:
+def readable(cls: Any) -> Any:
     """A TypedDict as pydantic accepts it: before Python 3.12 it reads only those of typing_extensions."""
     if not typing.is_typeddict(cls):
         return cls
     extensions = importlib.import_module("typing_extensions")
     fields = {
-        key: (extensions.Required if key in cls.__required_keys__ else extensions.NotRequired)[_readable(hint)]
+        key: (extensions.Required if key in cls.__required_keys__ else extensions.NotRequired)[readable(hint)]
         for key, hint in typing.get_type_hints(cls).items()
     }
     return extensions.TypedDict(cls.__name__, fields)
