@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from prompts.extract_found import Found, Seek
-
-MOST_STARTS = 200
-"""Places at which JSON is tried to be read: a text of brackets must not take quadratic time."""
-_FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\n(.*?)```", re.S)
-_START = re.compile(r"[{\[]")
+from prompts.reading import pieces
 
 
 def json_value(option: str) -> Seek:
@@ -37,14 +31,21 @@ def _plain(value: Any) -> Any:
 
 
 def _last(path: tuple[str, ...], text: str) -> Found | None:
-    """In a code fence before elsewhere, later before earlier; one without the path is passed over."""
-    fenced = [block for block in _FENCE.findall(text) if _START.search(block)]
-    for part in (*reversed(fenced), text):
-        for value, source in reversed(list(_values(part))):
-            found, there = _at(value, path)
-            if there:
-                return Found(canonical(found), source)
+    """The whole text, else the last that stands in a code fence, else the last; one without the path is passed over."""
+    read = [(value, piece) for piece in pieces(text) if isinstance(value := _value(piece), (dict, list))]
+    fenced = [pair for pair in read if f"\n{pair[1]}\n```" in text]
+    for value, piece in (*reversed(fenced), *reversed(read)):
+        found, there = _at(value, path)
+        if there:
+            return Found(canonical(found), piece)
     return None
+
+
+def _value(piece: str) -> Any:
+    try:
+        return json.loads(piece, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _alone(path: tuple[str, ...], answer: str) -> Found | None:
@@ -54,20 +55,6 @@ def _alone(path: tuple[str, ...], answer: str) -> Found | None:
     except (ValueError, RecursionError):
         return Found(canonical(answer), answer) if path else None
     return Found(canonical(value), answer)
-
-
-def _values(text: str) -> Iterator[tuple[Any, str]]:
-    """Every outermost object or list, in order."""
-    reader, at = json.JSONDecoder(parse_constant=_refuse), 0
-    for _ in range(MOST_STARTS):
-        start = _START.search(text, at)
-        if start is None:
-            return
-        try:
-            value, at = reader.raw_decode(text, start.start())
-            yield value, text[start.start() : at]
-        except (ValueError, RecursionError):
-            at = start.end()
 
 
 def _refuse(constant: str) -> Any:
