@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from prompts.examples import balanced, diverse, nearest, random_examples
     from prompts.folders import library, load
     from prompts.pairwise import Judgement, ajudge, judge
-    from prompts.techniques import chain_of_thought, few_shot, output_format, role
+    from prompts.techniques.chain_of_thought import chain_of_thought
+    from prompts.techniques.few_shot import few_shot
+    from prompts.techniques.output_format import output_format
+    from prompts.techniques.role import role
     from prompts.template import Prompt
     from prompts.turns import Insert, Turn
     from prompts.untrusted import UNTRUSTED_RULE, mark_untrusted

@@ -95,4 +95,4 @@ def _unit_vectors(texts: Sequence[str], embed: Embed) -> list[Vector]:
 
 
 def _dot(one: Vector, other: Vector) -> float:
-    return sum(map(mul, one, other))
+    return math.fsum(map(mul, one, other))

@@ -14,19 +14,17 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from prompts.budget import CHARACTERS_A_STEP, MOST_STEPS, Budget, size
 from prompts.errors import RenderError, TooMuchText
+from prompts.filters import filters
 from prompts.untrusted import UNTRUSTED_RULE
-from prompts.variables import STEP, mark
+from prompts.variables import STEP
 
 if TYPE_CHECKING:
     import jinja2
     from jinja2.sandbox import SandboxedEnvironment
 
-MOST_CHARACTERS = 2_000_000
-"""Of all values together, and of a rendered prompt."""
-MOST_STEPS = 100_000
 MOST_DEPTH = 64
-CHARACTERS_A_STEP = 1000
 RULE = "untrusted_rule"
 """The name under which every template finds `UNTRUSTED_RULE`."""
 GLOBALS = frozenset({RULE, "range"})
@@ -53,32 +51,6 @@ class BadTemplate(Exception):
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
         self.line, self.reason = line, reason
-
-
-@dataclass
-class Budget:
-    """What one rendering may still spend."""
-
-    steps: int = MOST_STEPS
-    characters: int = MOST_CHARACTERS
-
-    def spend(self, steps: int = 1) -> None:
-        """Raise TooMuchText once the steps are used up."""
-        self.steps -= steps
-        if self.steps < 0:
-            raise TooMuchText(STEP, f"it takes more than {MOST_STEPS} steps", "Loop over fewer items")
-
-    def write(self, text: str) -> str:
-        """`text`, counted. Raises TooMuchText once there are too many characters."""
-        self.characters -= len(text)
-        if self.characters < 0:
-            raise TooMuchText(STEP, f"it holds more than {MOST_CHARACTERS} characters", "Give shorter values")
-        return text
-
-    def admit(self, values: Iterable[Any]) -> None:
-        """Raise TooMuchText where the values alone are too much."""
-        if sum(map(size, values)) > self.characters:
-            raise TooMuchText(STEP, f"the values hold more than {MOST_CHARACTERS} characters", "Give shorter values")
 
 
 @dataclass(frozen=True)
@@ -134,6 +106,25 @@ def compiled(text: str) -> Compiled:
         raise BadTemplate(1, f"it is too deep or too long to be read ({type(error).__name__})") from error
     template = jinja2.Template.from_code(environment, code, environment.make_globals(None))
     return Compiled(template, names, marks, explains)
+
+
+def outline(text: str) -> list[tuple[str, str]]:
+    """A template in pieces: ("text", …) that is printed, ("name", …) of a value that is printed, ("code", "") else."""
+    from jinja2 import nodes
+
+    compiled(text)  # for BadTemplate
+    pieces: list[tuple[str, str]] = []
+    for statement in _environment().parse(text).body:
+        for node in statement.nodes if isinstance(statement, nodes.Output) else (statement,):
+            if isinstance(node, nodes.TemplateData):
+                pieces.append(("text", node.data))
+            elif isinstance(node, nodes.Const) and isinstance(node.value, str):
+                pieces.append(("text", node.value))
+            elif isinstance(node, nodes.Name):
+                pieces.append(("text", UNTRUSTED_RULE) if node.name == RULE else ("name", node.name))
+            else:
+                pieces.append(("code", ""))
+    return pieces
 
 
 def escape(text: str) -> str:
@@ -200,7 +191,7 @@ def _environment() -> SandboxedEnvironment:
         optimized=False,  # constants would be computed at once, beyond any budget
         auto_reload=False,
     )
-    made.filters = {name: _charged(jinja2.pass_context, function) for name, function in _filters().items()}
+    made.filters = {name: _charged(jinja2.pass_context, function) for name, function in filters().items()}
     made.filters["counted"] = jinja2.pass_context(_counted)
     made.tests = {name: made.tests[name] for name in _TESTS}
     made.globals = {RULE: UNTRUSTED_RULE, "range": _range}
@@ -235,66 +226,3 @@ def _range(*bounds: int) -> range:
     if len(numbers) > MOST_STEPS:
         raise TooMuchText(STEP, f"range has more than {MOST_STEPS} numbers", "Loop over fewer items")
     return numbers
-
-
-def size(value: Any) -> int:
-    """About how many characters plain data holds."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, Mapping):
-        return sum(len(key) + size(item) + 1 for key, item in value.items())
-    return sum(size(item) + 1 for item in value) if isinstance(value, (list, tuple)) else 1
-
-
-def _filters() -> dict[str, Any]:
-    from jinja2 import filters
-
-    return {
-        "untrusted": mark,
-        "join": _join,
-        "indent": _indent,
-        "bullets": _bullets,
-        "numbered": _numbered,
-        "tojson": _tojson,
-        "items": lambda value: list(value.items()),
-        "default": filters.do_default,
-        "length": len,
-        "first": lambda value: value[0] if value else "",
-        "last": lambda value: value[-1] if value else "",
-        "lower": lambda value: str(value).lower(),
-        "upper": lambda value: str(value).upper(),
-        "capitalize": lambda value: str(value).capitalize(),
-        "trim": lambda value: str(value).strip(),
-        "string": str,
-        "list": list,
-        "sort": sorted,
-        "round": round,
-    }
-
-
-def _join(value: Any, separator: str = "") -> str:
-    items = [str(item) for item in value]
-    if len(separator) * len(items) > MOST_CHARACTERS:
-        raise TooMuchText(STEP, f"join makes more than {MOST_CHARACTERS} characters", "Give shorter values")
-    return separator.join(items)
-
-
-def _indent(value: str, width: int = 4) -> str:
-    """Every line but the first moved right, by at most 16 columns."""
-    space = " " * max(0, min(int(width), 16))
-    return str(value).replace("\n", f"\n{space}")
-
-
-def _bullets(value: Iterable[Any]) -> str:
-    return "\n".join(f"- {_indent(str(item), 2)}" for item in value)
-
-
-def _numbered(value: Iterable[Any]) -> str:
-    return "\n".join(f"{number}. {_indent(str(item), 3)}" for number, item in enumerate(value, 1))
-
-
-def _tojson(value: Any, indent: int | None = None) -> str:
-    """JSON for a reader, not for HTML: `<` stays `<`."""
-    import json
-
-    return json.dumps(value, ensure_ascii=False, indent=None if indent is None else max(0, min(int(indent), 8)))

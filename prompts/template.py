@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from decoder.types import Constraint, Message, Sampling
-from prompts import sandbox
+from prompts.budget import Budget
 from prompts.check import check
-from prompts.errors import MissingValue, RenderError, UnknownValue
-from prompts.turns import Insert, Turn, names
-from prompts.variables import STEP, Variable, as_turns, checked
+from prompts.errors import RenderError, UnknownValue
+from prompts.turns import Insert, Turn, names, rendered
+from prompts.variables import STEP, Variable, resolved
 
 if TYPE_CHECKING:
-    from langchain_core.prompts import ChatPromptTemplate
-    from llama_index.core.prompts import BasePromptTemplate
+    from prompts.langchain import ChatPromptTemplate
+    from prompts.llamaindex import HearthPromptTemplate
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 
@@ -68,40 +68,34 @@ class Prompt:
             RenderError: a template failed with these values, or every turn is blank.
         """
         known = self.resolve(values)
-        budget = sandbox.Budget()
-        messages = tuple(
-            message for part in self.messages for message in self._turns(part, known, budget) if message.content
-        )
+        budget = Budget()
+        messages = tuple(message for part in self.messages for message in rendered(part, known, budget))
         if not messages:
             raise RenderError(STEP, f"{self.name} renders to nothing", "Give it values that say something")
         return messages
 
     def resolve(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Every variable's checked value, as templates see it. Raises as `render`."""
-        declared = {variable.name: variable for variable in self.variables}
-        for name in values:
-            if name not in declared:
-                remedy = f"Its variables: {', '.join(declared) or 'none'}"
-                raise UnknownValue(STEP, f"{self.name} has no variable {name}", remedy)
-        known: dict[str, Any] = {}
-        for name, variable in declared.items():
-            value = values.get(name, variable.default)
-            if value is variable.default and variable.required:
-                raise MissingValue(STEP, f"{self.name} needs a value for {name} ({variable.type})", "Give one")
-            absent = value is None and variable.default is None
-            known[name] = None if absent else checked(variable, value)
-        sandbox.Budget().admit(known.values())
+        self._refuse_unknown(values)
+        known = resolved(self.variables, values, f"rendering {self.name}")
+        Budget().admit(known.values())
         return known
 
     def bind(self, **values: Any) -> Prompt:
         """The same prompt with these values for its variables unless others are given. Raises as `render`."""
-        declared = {variable.name: variable for variable in self.variables}
-        for name, value in values.items():
-            if name not in declared:
-                raise UnknownValue(STEP, f"{self.name} has no variable {name}", f"Its variables: {', '.join(declared)}")
-            checked(declared[name], value)
-            declared[name] = dataclasses.replace(declared[name], default=value)
-        return dataclasses.replace(self, variables=tuple(declared.values()))
+        self._refuse_unknown(values)
+        bound = tuple(
+            dataclasses.replace(variable, default=values[variable.name]) if variable.name in values else variable
+            for variable in self.variables
+        )
+        resolved((variable for variable in bound if variable.name in values), {})
+        return dataclasses.replace(self, variables=bound)
+
+    def _refuse_unknown(self, values: Mapping[str, Any]) -> None:
+        known = {variable.name for variable in self.variables}
+        if unknown := sorted(values.keys() - known):
+            remedy = f"Its variables: {', '.join(sorted(known)) or 'none'}"
+            raise UnknownValue(STEP, f"{self.name} has no variable {unknown[0]}", remedy)
 
     @property
     def constraint(self) -> Constraint | None:
@@ -131,20 +125,8 @@ class Prompt:
 
         return to_langchain(self)
 
-    def to_llamaindex(self) -> BasePromptTemplate:
+    def to_llamaindex(self) -> HearthPromptTemplate:
         """As LlamaIndex's template; see `prompts.llamaindex`."""
         from prompts.llamaindex import to_llamaindex
 
         return to_llamaindex(self)
-
-    def _turns(self, part: Turn | Insert, known: Mapping[str, Any], budget: sandbox.Budget) -> Iterator[Message]:
-        if isinstance(part, Insert):
-            variable = next(variable for variable in self.variables if variable.name == part.variable)
-            for message in as_turns(variable, known[part.variable] or ()):
-                budget.write(message.text)
-                yield message
-        elif part.literal:
-            yield Message(part.role, budget.write(part.text))
-        else:
-            text = sandbox.render(sandbox.compiled(part.text), known, budget)
-            yield Message(part.role, text if text.strip() else "")

@@ -5,12 +5,12 @@ Knows nothing of templates. What leaves here is plain data: texts, numbers, list
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from decoder.types import Message
-from prompts.errors import WrongType
+from prompts.errors import MissingValue, WrongType
 from prompts.untrusted import mark_untrusted
 
 VariableType: TypeAlias = Literal[
@@ -25,7 +25,10 @@ ROLES = ("system", "user", "assistant", "tool")
 
 
 class Required:
-    """The type of `REQUIRED`."""
+    """The type of `REQUIRED`, of which there is one, in copies and in other processes too."""
+
+    def __reduce__(self) -> str:
+        return "REQUIRED"
 
     def __repr__(self) -> str:
         return "REQUIRED"
@@ -122,16 +125,30 @@ def checked(variable: Variable, value: Any) -> Any:
         raise WrongType(STEP, f"{cause} ({error})" if str(error) else cause, "Give a value of that type") from error
 
 
-def as_turns(variable: Variable, value: Any) -> tuple[Message, ...]:
+def resolved(variables: Iterable[Variable], values: Mapping[str, Any], step: str = STEP) -> dict[str, Any]:
+    """Every variable's checked value: the one given, or its default.
+
+    Raises:
+        MissingValue: there is neither.
+        WrongType: as `checked`.
+    """
+    known: dict[str, Any] = {}
+    for variable in variables:
+        value = values.get(variable.name, variable.default)
+        if value is REQUIRED:
+            raise MissingValue(step, f"{variable.name} ({variable.type}) has no value", "Give one")
+        absent = value is None and variable.default is None
+        known[variable.name] = None if absent else checked(variable, value)
+    return known
+
+
+def as_turns(value: Iterable[Message | Example]) -> Iterator[Message]:
     """A checked value of an inserted type as turns; their texts are never read as templates."""
-    if variable.type == "messages":
-        return tuple(value)
-    return tuple(turn for example in value for turn in example_turns(example))
-
-
-def example_turns(example: Example) -> tuple[Message, Message]:
-    """An example whose input is text, as a turn of the user and one of the assistant."""
-    return Message("user", str(example.input)), Message("assistant", example.output)
+    for item in value:
+        if isinstance(item, Message):
+            yield item
+        else:
+            yield from (Message("user", str(item.input)), Message("assistant", item.output))
 
 
 def plain(value: Any, depth: int = 0) -> Any:

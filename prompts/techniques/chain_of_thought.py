@@ -42,8 +42,8 @@ def chain_of_thought(prompt: Prompt, answer_form: str = "the answer alone") -> P
 def in_field() -> str:
     """What a model has to know when it writes JSON."""
     return (
-        f"The steps go into the field `{FIELD}`, which comes first, and the answer into the other fields; nothing stands "
-        "outside the JSON, and no line `Answer:` either."
+        f"The steps go into the field `{FIELD}`, which comes first, and the answer into the other fields; nothing "
+        "stands outside the JSON, and no line `Answer:` either."
     )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from prompts import sandbox
-from prompts.errors import MissingValue, TechniqueError
+from prompts.budget import Budget
+from prompts.errors import TechniqueError
 from prompts.template import Prompt
 from prompts.turns import Turn, names
-from prompts.variables import Example, checked
+from prompts.variables import Example, resolved
 
 STEP = "adding examples"
 
@@ -69,19 +70,11 @@ def _within(
 
 def _turns(prompt: Prompt, asked: Turn, example: Example) -> tuple[Turn, Turn]:
     used = names(asked)
-    variables = {variable.name: variable for variable in prompt.variables if variable.name in used}
     values = example.input if isinstance(example.input, Mapping) else {_only_hole(prompt, used): example.input}
-    known = {}
-    for name, variable in variables.items():
-        value = values.get(name, variable.default)
-        if value is variable.default and variable.required:
-            raise MissingValue(
-                STEP, f"an example has no value for {name}", "Give its input as a mapping with all values"
-            )
-        known[name] = None if value is None and variable.default is None else checked(variable, value)
+    known = resolved((variable for variable in prompt.variables if variable.name in used), values, STEP)
     if unknown := sorted(values.keys() - used):
         raise TechniqueError(STEP, f"an example has a value for {unknown[0]}, which the question does not use")
-    text = sandbox.render(sandbox.compiled(asked.text), known, sandbox.Budget())
+    text = sandbox.render(sandbox.compiled(asked.text), known, Budget())
     return Turn("user", text, literal=True), Turn("assistant", example.output, literal=True)
 
 
