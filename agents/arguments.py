@@ -82,20 +82,35 @@ def validator(model: type[BaseModel], parameters: Sequence[Parameter], closed: b
         raise SchemaError(STEP, "two parameters have the same alias", "Give each its own")
 
     def validate(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        from pydantic import ValidationError
-
-        try:
-            text = json.dumps(arguments, allow_nan=False)
-            read = model.model_validate_json(text, strict=True, extra="forbid" if closed else None)
-        except ValidationError as error:
-            raise ValueError(told(error, list(names))) from None
-        except (ValueError, TypeError, RecursionError):
-            raise
-        except Exception as error:  # a validator of the user's types may raise anything, and the decoder is to read it
-            raise ValueError(f"{type(error).__name__}: {error}") from error
+        read = _read(model, arguments, closed, list(names))
         return {each.name: _value(read, f"p{number}", each) for number, each in enumerate(parameters)}
 
     return validate
+
+
+def json_validator(model: type[BaseModel], closed: bool) -> Validate:
+    """As `validator`, for tools that read their arguments themselves: they stay JSON as it was given."""
+    known = [field.alias or name for name, field in model.model_fields.items()]
+
+    def validate(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        _read(model, arguments, closed, known)
+        return dict(arguments)
+
+    return validate
+
+
+def _read(model: type[BaseModel], arguments: Mapping[str, Any], closed: bool, known: Sequence[str]) -> BaseModel:
+    from pydantic import ValidationError
+
+    try:
+        text = json.dumps(arguments, allow_nan=False)
+        return model.model_validate_json(text, strict=True, extra="forbid" if closed else None)
+    except ValidationError as error:
+        raise ValueError(told(error, known)) from None
+    except (ValueError, TypeError, RecursionError):
+        raise
+    except Exception as error:  # a validator of the user's types may raise anything, and the decoder is to read it
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _fields(model: type[BaseModel]) -> list[Any]:

@@ -5,9 +5,11 @@ What is taken out of a schema stays a rule of the validator (`arguments.py`), an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from decoder.masking import UNENFORCED
 from decoder.schema import subschemas
 
 if TYPE_CHECKING:
@@ -43,6 +45,21 @@ def arguments_schema(model: type[BaseModel]) -> dict[str, Any]:
     return schema
 
 
+def enforceable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema that somebody else wrote, without what no token mask follows: check the arguments against the whole."""
+    copy: dict[str, Any] = json.loads(json.dumps(schema))
+    for node in subschemas(copy):
+        _open_all_of(node)
+        for key in UNENFORCED - {"uniqueItems"}:
+            node.pop(key, None)  # type: ignore[attr-defined]  # a dict, as JSON is read
+        _tidy(node)
+    for key in ("$schema", "$id", "description"):
+        copy.pop(key, None)
+    copy.setdefault("type", "object")
+    copy.setdefault("properties", {})
+    return copy
+
+
 def is_open(schema: Mapping[str, Any]) -> bool:
     """Whether an object with named properties somewhere takes others too."""
     return any(
@@ -62,11 +79,44 @@ def _tidy(node: Any) -> None:
         _tell(node, "No item twice.")
     if node.get("format", "") not in FOLLOWED_FORMATS and "pattern" not in node:
         node.pop("format", None)
+    if isinstance(node.get("pattern"), str):
+        node["pattern"] = whole_pattern(node["pattern"])
+    if isinstance(node.get("patternProperties"), dict):
+        node["patternProperties"] = {whole_pattern(key): value for key, value in node["patternProperties"].items()}
     if node.keys() & {"pattern", "format"} and (lengths := node.keys() & {"minLength", "maxLength"}):
         least, most = node.get("minLength", 0), node.get("maxLength")
         for key in lengths:
             del node[key]
         _tell(node, f"{least} to {most} characters." if most is not None else f"At least {least} characters.")
+
+
+def whole_pattern(pattern: str) -> str:
+    """A pattern that is found somewhere in a text, as one that matches the whole of it: masks know only these.
+
+    One with alternatives beside anchors stays as it is: as a whole match it allows less, and nothing wrong.
+    """
+    anchored = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith(r"\$")
+    if all(anchored) or (any(anchored) and "|" in pattern):
+        return pattern
+    inner = pattern.removeprefix("^")
+    inner = inner[:-1] if anchored[1] else inner
+    grouped = f"(?:{inner})" if "|" in inner else inner
+    return f"^{'' if anchored[0] else '.*'}{grouped}{'' if anchored[1] else '.*'}$"
+
+
+def _open_all_of(node: Any) -> None:
+    """Several schemas that hold together, as one that holds what can be joined."""
+    parts = node.get("allOf")
+    if not isinstance(parts, list) or len(parts) < 2:
+        return
+    for part in node.pop("allOf"):
+        for key, value in part.items() if isinstance(part, dict) else ():
+            if key == "properties" and isinstance(value, dict):
+                node["properties"] = {**node.get("properties", {}), **value}
+            elif key == "required" and isinstance(value, list):
+                node["required"] = list(dict.fromkeys([*node.get("required", []), *value]))
+            elif key != "additionalProperties":
+                node.setdefault(key, value)
 
 
 def _tell(node: Any, rule: str) -> None:
