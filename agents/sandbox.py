@@ -1,30 +1,31 @@
-"""Run Python that nobody vouches for: `run_python(code)` in a sandbox of namespaces, Landlock and seccomp, or not at all.
+"""Run Python that nobody vouches for: `run_python(code)` under namespaces, seccomp and Landlock, or not at all.
 
-bubblewrap (`bwrap`, the program under Flatpak) makes the sandbox; libseccomp makes the filter of system calls. Both are
-small, old, watched by many, and packaged by every distribution; own code for mounts and namespaces would be neither. What
+bubblewrap (`bwrap`, the program under Flatpak) makes the sandbox, libseccomp the filter of system calls. Both are
+small, old, watched by many and packaged by every distribution; own code for mounts and namespaces would be none of that. What
 they cannot do is added here: Landlock and resource limits by the first lines that run inside (sandbox_child.py), time,
-output and number of files by the process outside (sandbox_box.py). There is no second way for machines without bubblewrap:
-one way is tested, and where it does not work `SandboxUnavailable` says what to install or to allow, and nothing runs.
+output and number of files by the process outside (sandbox_box.py). There is no second way for machines without
+bubblewrap: one way is tested, and where it does not work `SandboxUnavailable` says what to install or to allow, and
+nothing runs.
 
 What holds a run, from the outside in:
 
-- user, mount, pid, ipc, uts, cgroup and network namespaces: an empty network, no process to signal, no /proc, no /sys, a
-  root of its own with the interpreter, its standard library and their libraries, all read-only (sandbox_view.py); the
+- user, mount, pid, ipc, uts, cgroup and network namespaces: an empty network, no process to signal, no /proc, no
+  /sys, a root of its own with the interpreter, its standard library and their libraries, read-only (sandbox_view.py); the
   scratch folder is the one place to write to, a tmpfs of bounded size;
-- no capability, no way to gain one (no_new_privs), no environment variable of this process, no descriptor of it;
+- no capability and no way to gain one (no_new_privs), no environment variable and no descriptor of this process;
 - seccomp: a list of the system calls that Python needs (sandbox_seccomp.py). No process and no thread can be made, so
   one address space limit bounds the memory, and nothing can outlive the run;
-- Landlock, where the kernel has it (5.13 and later): the same rules about files once more, in another part of the kernel,
+- Landlock, where the kernel has it (5.13 and later): the rules about files once more, in another part of the kernel,
   and no TCP, abstract socket or signal out (by its ABI). Without it the walls above stand alone; `check_sandbox` tells;
-- resource limits; a wall clock; SIGKILL to the whole pid namespace at the end, also when this process dies.
+- resource limits, a wall clock, and SIGKILL to the whole pid namespace at the end, also when this process dies.
 
-What does not hold: a hole in the kernel that is reachable through the calls allowed; timing and cache side channels. The
-code can learn the kernel's version, the number of processors and the time.
+What does not hold: a hole in the kernel that the allowed calls reach; timing and cache side channels. The code can
+learn the kernel's version, the number of processors and the time.
 """
 
 from __future__ import annotations
 
-import os
+import asyncio
 import signal
 import subprocess
 import sys
@@ -52,7 +53,8 @@ CODE_BYTES = 1 << 20
 SIGNALLED = 128
 PROBE = """
 import os, socket
-for attempt in (os.fork, lambda: socket.socket(), lambda: open("/x", "w"), lambda: os.listdir("/proc"), lambda: os.setuid(0)):
+attempts = os.fork, socket.socket, lambda: open("/x", "w"), lambda: os.listdir("/proc"), lambda: os.setuid(0)
+for attempt in attempts:
     try:
         attempt()
     except OSError:
@@ -60,6 +62,11 @@ for attempt in (os.fork, lambda: socket.socket(), lambda: open("/x", "w"), lambd
     raise SystemExit(f"{attempt} was possible")
 open("works", "w").write("yes")
 """
+REMEDY = (
+    "Allow unprivileged user namespaces: sysctl user.max_user_namespaces above 0, on Debian also "
+    "kernel.unprivileged_userns_clone=1, on Ubuntu an AppArmor profile for bwrap or "
+    "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that permits them."
+)
 _isolation: Isolation | None = None
 
 
@@ -74,8 +81,8 @@ async def arun_python(
         limits: what it may use; `Limits()` unless told.
         files: content by relative path, put into the scratch folder first.
 
-    Whatever the code does is a result. Raises SandboxUnavailable where this machine cannot isolate it (nothing was run),
-    SandboxRefused for code, files or limits that no run could take, SandboxFailed when a sandbox did not start or end.
+    Whatever the code does is a result. Raises SandboxUnavailable where this machine cannot isolate it (nothing was
+    run), SandboxRefused for code or files that no run could take, SandboxFailed when a sandbox did not start or end.
     """
     from agents.sandbox_scratch import check_names
 
@@ -101,12 +108,15 @@ async def acheck_sandbox() -> Isolation:
     if _isolation is None:
         if sys.platform != "linux":
             raise SandboxUnavailable("probing the sandbox", f"{sys.platform} has no namespaces", "Run it on Linux.")
-        from agents.sandbox_box import REMEDY, bubblewrap
-
-        version = _version(bubblewrap())
-        result, landlock = await _run(PROBE, Limits(), {})
+        version = await asyncio.to_thread(_prepare)
+        try:
+            result, landlock = await _run(PROBE, Limits(), {})
+        except SandboxFailed as error:
+            raise SandboxUnavailable("probing the sandbox", error.cause, REMEDY) from error
         if not result.ok or result.files != {"works": b"yes"}:
-            raise SandboxUnavailable("probing the sandbox", f"code is not held ({result.text})"[:300], f"{REMEDY}.")
+            raise SandboxUnavailable(
+                "probing the sandbox", f"code is not held: {' '.join(result.text.split())}"[:300], REMEDY
+            )
         _isolation = Isolation(version, landlock)
     return _isolation
 
@@ -116,7 +126,15 @@ def check_sandbox() -> Isolation:
     return run_sync(acheck_sandbox())
 
 
-def _version(path: str) -> str:
+def _prepare() -> str:
+    """Find out, once a process, what every sandbox is made of; the version of bubblewrap."""
+    from agents.sandbox_command import bubblewrap
+    from agents.sandbox_seccomp import filter_program
+    from agents.sandbox_view import view
+
+    path = bubblewrap()
+    view()
+    filter_program()
     done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, env={}, check=False)
     return done.stdout.strip().rpartition(" ")[2]
 
@@ -160,7 +178,9 @@ def reason_of(status: int | None) -> Reason:
 
 def _explain(reason: Reason, limits: Limits) -> tuple[str, ...]:
     if reason == "timeout":
-        return (f"stopped: it ran longer than {limits.seconds:g} s, or used more than {limits.cpu_seconds} s of processor",)
+        return (
+            f"stopped: it ran longer than {limits.seconds:g} s, or used more than {limits.cpu_seconds} s of processor",
+        )
     if reason == "memory":
         return (f"out of memory: {limits.memory} bytes of address space",)
     if reason == "output":

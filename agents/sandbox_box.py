@@ -11,53 +11,22 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import time
 from types import TracebackType
 from typing import Self
 
-from agents.sandbox_errors import SandboxFailed, SandboxUnavailable
+from agents.sandbox_command import command
+from agents.sandbox_errors import SandboxFailed
 from agents.sandbox_scratch import count_files
 from agents.sandbox_seccomp import filter_program
 from agents.sandbox_types import Limits, Reason
-from agents.sandbox_view import PYTHON, SCRATCH, START, view
 
 START_SECONDS = 30.0
 END_SECONDS = 10.0
 POLL_SECONDS = 0.05
 CHUNK = 1 << 16
-REMEDY = (
-    "Allow unprivileged user namespaces: sysctl user.max_user_namespaces above 0, on Debian also "
-    "kernel.unprivileged_userns_clone=1, on Ubuntu an AppArmor profile for bwrap or "
-    "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that permits them"
-)
-
-
-def bubblewrap() -> str:
-    """The path of `bwrap`. Raises SandboxUnavailable where it is not installed."""
-    found = shutil.which("bwrap")
-    if found is None:
-        raise SandboxUnavailable(
-            "starting the sandbox", "bubblewrap is not installed", "apt-get install bubblewrap, or your system's package."
-        )
-    return found
-
-
-def command(limits: Limits, filter_fd: int, info_fd: int) -> list[str]:
-    """The command line of a sandbox: what it may see, then what it may use."""
-    return [
-        bubblewrap(),
-        *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
-        *("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--cap-drop", "ALL", "--die-with-parent"),
-        *("--info-fd", str(info_fd), "--seccomp", str(filter_fd)),
-        *view(),
-        *("--size", str(limits.scratch), "--tmpfs", SCRATCH, "--chdir", SCRATCH, "--remount-ro", "/"),
-        *("--clearenv", "--setenv", "HOME", SCRATCH, "--setenv", "TMPDIR", SCRATCH, "--setenv", "LD_LIBRARY_PATH", "/lib"),
-        *(PYTHON, "-I", "-S", "-B", "-X", "utf8", START),
-        *(str(n) for n in (limits.memory, limits.cpu_seconds, limits.scratch, limits.open_files)),
-    ]
 
 
 class Box:
@@ -78,7 +47,7 @@ class Box:
         self._readers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        """Start it, up to the point where it waits for code. Raises SandboxUnavailable or SandboxFailed."""
+        """Start it, up to the point where it waits for code. Raises SandboxFailed."""
         self._channel, theirs = socket.socketpair()
         self._channel.setblocking(False)
         try:
@@ -101,7 +70,7 @@ class Box:
             os.pwrite(filter_fd, program, 0)
             self._process = await asyncio.create_subprocess_exec(
                 *command(self.limits, filter_fd, info_fd),
-                stdin=stdin,
+                stdin=stdin.fileno(),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 pass_fds=(filter_fd, info_fd),
@@ -111,9 +80,9 @@ class Box:
         finally:
             os.close(filter_fd)
             os.close(info_fd)
-        assert self._process.stdout and self._process.stderr
         for stream, kept in ((self._process.stdout, self.stdout), (self._process.stderr, self.stderr)):
-            self._readers.append(asyncio.create_task(self._read(stream, kept)))
+            if stream is not None:
+                self._readers.append(asyncio.create_task(self._read(stream, kept)))
 
     async def _read(self, stream: asyncio.StreamReader, kept: bytearray) -> None:
         """Keep what is printed until there is too much; then stop reading, so that the writer blocks."""
@@ -126,7 +95,7 @@ class Box:
         if not said or not descriptors:
             await asyncio.wait(self._readers, timeout=END_SECONDS)
             cause = " ".join(self.stderr.decode(errors="replace").split()) or "it ended at once"
-            raise SandboxUnavailable("starting the sandbox", cause[-300:], REMEDY + ".")
+            raise SandboxFailed("starting the sandbox", cause[-300:])
         self.scratch, self.landlock = descriptors[0], int(said)
         # bubblewrap wrote this before it started what has just answered, so it can be read without waiting.
         self._first = os.pidfd_open(json.loads(os.read(self._info, 4096))["child-pid"])
@@ -157,12 +126,13 @@ class Box:
         return None
 
     async def _ended(self) -> None:
-        await self._process.wait()
+        if self._process is not None:
+            await self._process.wait()
 
     @property
     def status(self) -> int | None:
         """What the code exited with, 128 + N after signal N; None while it runs, or when bubblewrap was killed."""
-        code = self._process.returncode
+        code = self._process.returncode if self._process is not None else None
         return None if code is None or code < 0 else code
 
     async def stop(self) -> None:
@@ -172,16 +142,16 @@ class Box:
             async with asyncio.timeout(END_SECONDS):
                 await asyncio.gather(*self._readers)
                 await self._discard()
-                await self._process.wait()
+                await self._ended()
                 if self._first >= 0:
                     await _readable(self._first)
         except TimeoutError as error:
             raise SandboxFailed("ending the sandbox", f"it still lives {END_SECONDS:g} s after SIGKILL") from error
 
     def _kill(self) -> None:
-        """SIGKILL to bubblewrap's process group, and to the first process of the pid namespace, which takes the rest along."""
+        """SIGKILL to bubblewrap's process group, and to the first process of the pid namespace, which takes all."""
         with contextlib.suppress(ProcessLookupError):
-            if self._process.returncode is None:
+            if self._process is not None and self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             if self._first >= 0:
@@ -189,7 +159,8 @@ class Box:
 
     async def _discard(self) -> None:
         """Read on where the readers stopped, so that the pipes close."""
-        for stream in (self._process.stdout, self._process.stderr):
+        streams = (self._process.stdout, self._process.stderr) if self._process is not None else ()
+        for stream in streams:
             while stream and await stream.read(CHUNK):
                 pass
 
@@ -198,8 +169,7 @@ class Box:
     ) -> None:
         """End it, whatever state it is in, and give back every descriptor."""
         try:
-            if self._process is not None:
-                await self.stop()
+            await self.stop()
         finally:
             self._channel.close()
             for descriptor in (self.scratch, self._info, self._first):
@@ -212,7 +182,7 @@ async def _readable(descriptor: int) -> None:
     """Wait until a read of the descriptor would not block; of a pidfd: until its process is dead."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(descriptor, lambda: ready.done() or ready.set_result(None))
+    loop.add_reader(descriptor, lambda: None if ready.done() else ready.set_result(None))
     try:
         await ready
     finally:

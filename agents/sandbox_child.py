@@ -22,7 +22,7 @@ PATH_BENEATH = 1
 
 
 def restrict_files() -> int:
-    """Landlock: read beneath /, write beneath the scratch folder, no TCP, no signal out. The ABI used, or 0 without it."""
+    """Landlock: read beneath /, write beneath the scratch folder, no TCP, no signal out. The ABI, or 0 without it."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -58,7 +58,7 @@ def restrict_resources(memory: int, cpu: int, file_size: int, open_files: int) -
         (resource.RLIMIT_FSIZE, file_size),
         (resource.RLIMIT_NOFILE, open_files),
         (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CORE, 1),  # 0 would still feed a core_pattern that is a pipe; at 1 the kernel gives up
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_SIGPENDING, 64),

@@ -1,10 +1,10 @@
 """Errors of the code sandbox.
 
-    UsageError
-    ├── SandboxUnavailable      this machine cannot isolate code, so none is run
-    └── SandboxRefused          code, files or limits that no run could take
-    ServiceError
-    └── SandboxFailed           a sandbox that worked before did not start, or did not end
+UsageError
+├── SandboxUnavailable      this machine cannot isolate code, so none is run
+└── SandboxRefused          code, files or limits that no run could take
+ServiceError
+└── SandboxFailed           a sandbox that worked before did not start, or did not end
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The scratch folder seen from outside, through a descriptor of it alone: put files in, take files out, count them.
 
-What lies in it was made by code that nobody trusts: a link is never followed, no path is walked in one step, nothing but
-regular files is opened, and every number is bounded.
+What lies in it was made by code that nobody trusts: a link is never followed, no path is walked in one step, nothing
+but regular files is opened, and every number is bounded.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def put_files(folder: int, files: Mapping[str, bytes]) -> None:
             with os.fdopen(file, "wb") as stream:
                 stream.write(data)
     except OSError as error:
-        raise SandboxRefused(STEP, f"{name!r} could not be written ({error.strerror})", "Raise Limits.scratch.") from error
+        raise SandboxRefused(
+            STEP, f"{name!r} could not be written ({error.strerror})", "Raise Limits.scratch."
+        ) from error
 
 
 def _exists(folder: int, name: str) -> bool:

@@ -11,7 +11,7 @@ from agents.sandbox_errors import SandboxRefused
 MIB = 1 << 20
 Reason = Literal["ok", "error", "timeout", "memory", "killed", "output"]
 """ok: status 0. error: an exception or another status. timeout: wall or CPU seconds ran out. memory: a MemoryError that
-nothing caught. killed: a signal ended it, a crash among them. output: it printed more, or made more files, than allowed.
+nothing caught. killed: a signal ended it, as in a crash. output: it printed more, or made more files, than allowed.
 """
 
 
@@ -42,10 +42,14 @@ class Limits:
     def __post_init__(self) -> None:
         for name, least in (("seconds", 0.01), ("cpu_seconds", 1), ("memory", 64 * MIB), ("scratch", 4096)):
             if not getattr(self, name) >= least:
-                raise SandboxRefused("limiting a sandbox", f"{name} is {getattr(self, name)}", f"Allow {least} or more.")
+                raise SandboxRefused(
+                    "limiting a sandbox", f"{name} is {getattr(self, name)}", f"Allow {least} or more."
+                )
         for name, least in (("files", 1), ("open_files", 16), ("output", 0), ("fetch", 0)):
             if getattr(self, name) < least:
-                raise SandboxRefused("limiting a sandbox", f"{name} is {getattr(self, name)}", f"Allow {least} or more.")
+                raise SandboxRefused(
+                    "limiting a sandbox", f"{name} is {getattr(self, name)}", f"Allow {least} or more."
+                )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ PYTHON = "/python/bin/python"
 SCRATCH = "/scratch"
 START = "/start.py"
 ZONES = "/usr/share/zoneinfo"
-UNUSABLE = ("_tkinter", "_curses", "readline", "nis", "ossaudiodev")
+UNUSABLE = ("_tkinter", "_curses", "_curses_panel", "readline", "nis", "ossaudiodev")
 """Extension modules for a screen, a terminal or a network: what they load is left out."""
 LDD_SECONDS = 30.0
 
@@ -36,7 +36,11 @@ def parse_ldd(text: str) -> dict[str, str]:
 def _libraries(binaries: list[str]) -> dict[str, str]:
     try:
         done = subprocess.run(
-            ["ldd", *binaries], capture_output=True, text=True, timeout=LDD_SECONDS, env={"PATH": os.defpath, "LC_ALL": "C"}
+            ["ldd", *binaries],
+            capture_output=True,
+            text=True,
+            timeout=LDD_SECONDS,
+            env={"PATH": os.defpath, "LC_ALL": "C"},
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise SandboxUnavailable(
