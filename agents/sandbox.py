@@ -1,17 +1,17 @@
 """Run Python that nobody vouches for: `run_python(code)` under namespaces, seccomp and Landlock, or not at all.
 
 bubblewrap (`bwrap`, the program under Flatpak) makes the sandbox, libseccomp the filter of system calls. Both are
-small, old, watched by many and packaged by every distribution; own code for mounts and namespaces would be none of that. What
-they cannot do is added here: Landlock and resource limits by the first lines that run inside (sandbox_child.py), time,
-output and number of files by the process outside (sandbox_box.py). There is no second way for machines without
-bubblewrap: one way is tested, and where it does not work `SandboxUnavailable` says what to install or to allow, and
-nothing runs.
+small, old, watched by many and packaged by every distribution; own code for mounts and namespaces would be none of
+that. What they cannot do is added here: Landlock and resource limits by the first lines that run inside
+(sandbox_child.py), time, output and number of files by the process outside (sandbox_box.py). There is no second way for
+machines without bubblewrap: one way is tested, and where it does not work `SandboxUnavailable` says what to install or
+to allow, and nothing runs.
 
 What holds a run, from the outside in:
 
 - user, mount, pid, ipc, uts, cgroup and network namespaces: an empty network, no process to signal, no /proc, no
-  /sys, a root of its own with the interpreter, its standard library and their libraries, read-only (sandbox_view.py); the
-  scratch folder is the one place to write to, a tmpfs of bounded size;
+  /sys, a root of its own with the interpreter, its standard library and their libraries, read-only (sandbox_view.py);
+  the scratch folder is the one place to write to, a tmpfs of bounded size;
 - no capability and no way to gain one (no_new_privs), no environment variable and no descriptor of this process;
 - seccomp: a list of the system calls that Python needs (sandbox_seccomp.py). No process and no thread can be made, so
   one address space limit bounds the memory, and nothing can outlive the run;
