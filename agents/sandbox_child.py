@@ -22,7 +22,7 @@ PATH_BENEATH = 1
 
 
 def restrict_files() -> int:
-    """Landlock: read beneath /, write beneath the scratch folder, no TCP, no signal out. The ABI, or 0 without it."""
+    """Landlock: read beneath /, write in the scratch folder, no program, TCP or signal. The ABI, or 0 without it."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -34,7 +34,7 @@ def restrict_files() -> int:
     words = [every, NETWORK if abi >= 4 else 0, SCOPES if abi >= 6 else 0][: 1 if abi < 4 else 2 if abi < 6 else 3]
     attributes = b"".join(word.to_bytes(8, sys.byteorder) for word in words)
     ruleset = libc.syscall(number(444), attributes, number(len(attributes)), number(0))
-    reading = EXECUTE | READ_FILE | READ_DIR
+    reading = READ_FILE | READ_DIR
     writing = every & ~EXECUTE & ~DEVICES
     null = READ_FILE | WRITE_FILE | (TRUNCATE if abi >= 3 else 0)
     for path, rights in (("/", reading), (SCRATCH, writing), ("/dev/null", null)):
