@@ -27,6 +27,8 @@ START_SECONDS = 30.0
 END_SECONDS = 10.0
 POLL_SECONDS = 0.05
 CHUNK = 1 << 16
+OWN_FILES = 2
+"""The scratch folder itself, and what stands for /dev/null."""
 
 
 class Box:
@@ -119,7 +121,7 @@ class Box:
             )
             if max(len(self.stdout), len(self.stderr)) > self.limits.output:
                 return "output"
-            if count_files(self.scratch) > self.limits.files + 1:  # the folder itself counts
+            if count_files(self.scratch) > self.limits.files + OWN_FILES:
                 return "output"
             if waiting and left <= 0:
                 return "timeout"

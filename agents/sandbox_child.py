@@ -12,9 +12,9 @@ import sys
 
 MEMORY_STATUS = 117
 NAME = "main.py"
-SCRATCH = "/scratch"
+SCRATCH, NULL = "/scratch", "/scratch/.null"
 # struct landlock_ruleset_attr and its rights, from linux/landlock.h
-EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14
+EXECUTE, READ_FILE, READ_DIR = 1 << 0, 1 << 2, 1 << 3
 DEVICES = 1 << 6 | 1 << 11  # MAKE_CHAR, MAKE_BLOCK
 RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 NETWORK, SCOPES = 0b11, 0b11  # bind and connect TCP; abstract sockets and signals
@@ -36,8 +36,7 @@ def restrict_files() -> int:
     ruleset = libc.syscall(number(444), attributes, number(len(attributes)), number(0))
     reading = READ_FILE | READ_DIR
     writing = every & ~EXECUTE & ~DEVICES
-    null = READ_FILE | WRITE_FILE | (TRUNCATE if abi >= 3 else 0)
-    for path, rights in (("/", reading), (SCRATCH, writing), ("/dev/null", null)):
+    for path, rights in (("/", reading), (SCRATCH, writing)):
         folder = os.open(path, os.O_PATH)
         rule = rights.to_bytes(8, sys.byteorder) + folder.to_bytes(4, sys.byteorder)
         if libc.syscall(number(445), number(ruleset), number(PATH_BENEATH), rule, number(0)):
@@ -129,6 +128,7 @@ def run(source: str) -> int:
 def main() -> int:
     """Shut the doors, take the code, run it."""
     memory, cpu, file_size, open_files = (int(argument) for argument in sys.argv[1:5])
+    os.close(os.open(NULL, os.O_CREAT | os.O_WRONLY, 0o644))
     landlock = restrict_files()
     restrict_resources(memory, cpu, file_size, open_files)
     source = receive_code(landlock)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from agents.sandbox_errors import SandboxRefused
+from agents.sandbox_view import NULL
 
 DEPTH = 16
 STEP = "putting files into the sandbox"
@@ -72,6 +73,8 @@ def take_files(
     taken: dict[str, bytes] = {}
     left, seen = 0, 0
     for path, data in _walk(folder, "", fetch, 0):
+        if path == NULL:
+            continue
         seen += 1
         if seen > files:
             left += 1

@@ -18,6 +18,7 @@ from agents.sandbox_errors import SandboxUnavailable
 
 PYTHON = "/python/bin/python"
 SCRATCH = "/scratch"
+NULL = ".null"
 START = "/start.py"
 ZONES = "/usr/share/zoneinfo"
 UNUSABLE = ("_tkinter", "_curses", "_curses_panel", "readline", "nis", "ossaudiodev")
@@ -78,6 +79,6 @@ def view() -> tuple[str, ...]:
         packages = "site-packages"
         if Path(source, packages).is_dir():
             arguments += ["--tmpfs", f"{destination}/{packages}", "--remount-ro", f"{destination}/{packages}"]
-    arguments += ["--ro-bind-try", ZONES, ZONES]
-    # /dev/null must take writes, but its owner must not change its mode: that would be the machine's own.
-    return (*arguments, "--dev-bind", "/dev/null", "/dev/null", "--remount-ro", "/dev/null")
+    # The machine's own /dev/null can only be bound writable, and where root runs this, code could change its mode. So
+    # it is a file among the code's files.
+    return (*arguments, "--ro-bind-try", ZONES, ZONES, "--symlink", f"{SCRATCH}/{NULL}", "/dev/null")

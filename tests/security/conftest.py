@@ -1,4 +1,4 @@
-"""The machine around a sandbox, as its tests watch it: secrets that must not leak, doors that must not be knocked at."""
+"""The machine around a sandbox, as its tests watch it: secrets not to leak, doors not to be knocked at."""
 
 import ctypes
 import os
@@ -17,8 +17,8 @@ IPC_CREAT, IPC_RMID = 0o1000, 0
 class World:
     """Canaries and listeners, and what is seen of them being touched.
 
-    `token` stands in a file, in the environment, in an inherited descriptor and in shared memory; whoever shows it, read
-    one of these.
+    `token` stands in a file, in the environment, in an inherited descriptor and in shared memory; whoever shows it,
+    read one of these.
     """
 
     def __init__(self, folder):
@@ -57,7 +57,10 @@ class World:
 
     def _share(self):
         self.libc = ctypes.CDLL(None)
-        self.libc.shmat.restype, self.libc.shmat.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_void_p, ctypes.c_int]
+        self.libc.shmat.restype, self.libc.shmat.argtypes = (
+            ctypes.c_void_p,
+            [ctypes.c_int, ctypes.c_void_p, ctypes.c_int],
+        )
         self.libc.shmdt.argtypes = [ctypes.c_void_p]
         self.shared = self.libc.shmget(0, SHARED_BYTES, IPC_CREAT | 0o600)
         address = self.libc.shmat(self.shared, None, 0)
@@ -67,7 +70,16 @@ class World:
     def _state(self):
         """What code that got out could have changed."""
         python = Path(sys.executable).resolve()
-        watched = (self.secret, self.target, python, os.__file__, os.path.dirname(os.__file__), "/dev/null", "/etc", "/")
+        watched = (
+            self.secret,
+            self.target,
+            python,
+            os.__file__,
+            os.path.dirname(os.__file__),
+            "/dev/null",
+            "/etc",
+            "/",
+        )
         kept = {str(path): (os.stat(path).st_mode, os.stat(path).st_ino, os.stat(path).st_uid) for path in watched}
         kept |= {str(path): os.stat(path).st_ctime_ns for path in (self.secret, self.target, python, os.__file__)}
         return kept | {
@@ -184,4 +196,3 @@ def sandbox():
         return check_sandbox()
     except SandboxUnavailable as error:
         pytest.skip(str(error))
-
