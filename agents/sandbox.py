@@ -60,6 +60,8 @@ for attempt in attempts:
     except OSError:
         continue
     raise SystemExit(f"{attempt} was possible")
+if not os.statvfs("/").f_flag & os.ST_RDONLY:
+    raise SystemExit("the root folder can be written to")
 open("works", "w").write("yes")
 """
 REMEDY = (

@@ -27,6 +27,7 @@ START_SECONDS = 30.0
 END_SECONDS = 10.0
 POLL_SECONDS = 0.05
 CHUNK = 1 << 16
+NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts")
 OWN_FILES = 2
 """The scratch folder itself, and what stands for /dev/null."""
 
@@ -100,7 +101,9 @@ class Box:
             raise SandboxFailed("starting the sandbox", cause[-300:])
         self.scratch, self.landlock = descriptors[0], int(said)
         # bubblewrap wrote this before it started what has just answered, so it can be read without waiting.
-        self._first = os.pidfd_open(json.loads(os.read(self._info, 4096))["child-pid"])
+        first = json.loads(os.read(self._info, 4096))["child-pid"]
+        self._first = os.pidfd_open(first)
+        check_namespaces(first)
 
     async def begin(self, code: str) -> None:
         """Hand the code over; it starts to run."""
@@ -178,6 +181,20 @@ class Box:
                 if descriptor >= 0:
                     os.close(descriptor)
             self.scratch = self._info = self._first = -1
+
+
+def check_namespaces(process: int) -> None:
+    """Look from outside, before any code runs: the process shares no namespace with this one. Raises SandboxFailed."""
+    try:
+        shared = [kind for kind in NAMESPACES if _namespace("self", kind) == _namespace(process, kind)]
+    except OSError as error:
+        raise SandboxFailed("checking the sandbox", f"its namespaces cannot be seen ({error.strerror})") from error
+    if shared:
+        raise SandboxFailed("checking the sandbox", f"it shares the {', '.join(shared)} namespace of this process")
+
+
+def _namespace(process: int | str, kind: str) -> str:
+    return os.readlink(f"/proc/{process}/ns/{kind}")
 
 
 async def _readable(descriptor: int) -> None:
