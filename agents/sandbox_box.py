@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -194,7 +195,7 @@ def check_namespaces(process: int) -> None:
 
 
 def _namespace(process: int | str, kind: str) -> str:
-    return os.readlink(f"/proc/{process}/ns/{kind}")
+    return str(Path(f"/proc/{process}/ns/{kind}").readlink())
 
 
 async def _readable(descriptor: int) -> None:

@@ -80,6 +80,8 @@ def test_code_does_no_harm(name, world, sandbox, processes_of):
 
 @pytest.mark.parametrize("name", CONTROL)
 def test_without_the_sandbox_the_same_code_is_seen(name, make_world, tmp_path):
+    if name == "proc memory of another" and os.geteuid():
+        pytest.skip("a kernel with Yama lets root alone open another process's memory")
     world = make_world()
     (tmp_path / "work").mkdir()
     done = subprocess.run(
