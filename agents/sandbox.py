@@ -20,7 +20,7 @@ What holds a run, from the outside in:
 - resource limits, a wall clock, and SIGKILL to the whole pid namespace at the end, also when this process dies.
 
 What does not hold: a hole in the kernel that the allowed calls reach; timing and cache side channels. The code can
-learn the kernel's version, the number of processors and the time.
+learn the kernel's version, the size and load of the machine, and the time.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from agents.sandbox_errors import SandboxUnavailable
 _NAMES = """
 access alarm arch_prctl brk chdir chmod clock_getres clock_gettime clock_nanosleep close close_range creat dup dup2 dup3
 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2 execve exit exit_group
-faccessat faccessat2 fadvise64 fallocate fchdir fchmod fchmodat fcntl fdatasync fgetxattr flistxattr flock fstat fstatfs
+faccessat faccessat2 fadvise64 fallocate fchdir fchmod fchmodat fdatasync fgetxattr flistxattr fstat fstatfs
 fsync ftruncate futex getcwd getdents getdents64 getegid geteuid getgid getgroups getitimer getpeername getpgid getpgrp
 getpid getppid getpriority getrandom getresgid getresuid getrlimit getrusage getsid getsockname getsockopt gettid
 gettimeofday getuid getxattr lgetxattr link linkat listxattr llistxattr lseek lstat madvise mkdir mkdirat mmap mprotect
@@ -44,6 +44,11 @@ IOCTLS = {
     "FIOCLEX": 0x5451,
 }
 """What Python asks of a file descriptor. TIOCSTI, which types into a terminal, is not among them."""
+FCNTLS = {
+    **{"F_DUPFD": 0, "F_GETFD": 1, "F_SETFD": 2, "F_GETFL": 3, "F_SETFL": 4, "F_GETLK": 5, "F_SETLK": 6, "F_SETLKW": 7},
+    **{"F_OFD_GETLK": 36, "F_OFD_SETLK": 37, "F_OFD_SETLKW": 38, "F_DUPFD_CLOEXEC": 1030, "F_GETPIPE_SZ": 1032},
+}
+"""No lease: one on a file that the machine shares with the sandbox would make others wait who open it."""
 AF_UNIX, SOCK_STREAM, SOCK_TYPE_MASK, LOW_WORD = 1, 1, 0xF, 0xFFFFFFFF
 
 ALLOW = 0x7FFF0000
@@ -85,6 +90,7 @@ def _rules() -> Iterator[tuple[str, int, int, tuple[_Compare, ...]]]:
     yield from ((name, -1, ERRNO | errno.ENOSYS, ()) for name in UNKNOWN)
     # The kernel reads 32 bits of a request; a filter that compared 64 could be passed by setting a higher one.
     yield from (("ioctl", -1, ALLOW, (_Compare(1, MASKED_EQ, LOW_WORD, request),)) for request in IOCTLS.values())
+    yield from (("fcntl", -1, ALLOW, (_Compare(1, MASKED_EQ, LOW_WORD, command),)) for command in FCNTLS.values())
     # asyncio wakes itself through a pair of streams. A pair of datagram sockets could be sent to an address.
     pair = (_Compare(0, MASKED_EQ, LOW_WORD, AF_UNIX), _Compare(1, MASKED_EQ, SOCK_TYPE_MASK, SOCK_STREAM))
     yield ("socketpair", -1, ALLOW, pair)
