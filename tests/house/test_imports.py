@@ -59,8 +59,8 @@ PLACES = {
     "peft": ("alignment/",),
     "diffusers": ("generators/",),
     "streamlit": ("ui/",),
-    "langchain_core": ("decoder/langchain", "rag/langchain.py"),
-    "llama_index": ("decoder/llamaindex", "rag/llamaindex.py", "rag/chunk"),
+    "langchain_core": ("decoder/langchain", "rag/langchain.py", "agents/langchain"),
+    "llama_index": ("decoder/llamaindex", "rag/llamaindex.py", "rag/chunk", "agents/llamaindex"),
     "ray": ("rag/ray",),
     "pickle": (),
 }
