@@ -18,7 +18,7 @@ from agents.policy import Policy
 from agents.prompt import system_prompt
 from agents.react import Run, events
 from agents.secret import Secret, redactor
-from agents.tool import Function, Tool
+from agents.tool import Function, Tool, fingerprint
 from agents.turn import Asking, choose_mode
 from decoder.base import Decoder, close_events, iterate_sync, run_sync
 from decoder.types import Message, Sampling
@@ -138,6 +138,9 @@ class Agent:
             tools=tuple(tool.name for tool in tools),
             history=history,
             untrusted=untrusted,
+            thinking=self.thought_tokens > 0,
+            parallel=self.parallel,
+            setup=fingerprint(tools, described[-1].parameters),
         )
 
     def begin(self, started: RunStarted, deltas: bool, meter: Meter | None = None, spent: Spent | None = None) -> Run:
@@ -151,10 +154,10 @@ class Agent:
             sampling=self.sampling,
             thought_tokens=self.thought_tokens,
             action_tokens=self.action_tokens,
-            several=self.parallel,
+            several=started.parallel,
             deltas=deltas,
         )
-        context = Context(started.mode, self.thought_tokens > 0, self.parallel)
+        context = Context(started.mode, started.thinking, started.parallel)
         meter = Meter(self.budget, spent, meter)
         reader, redact = answer_reader(self.output), redactor(self.secrets)
         return Run(asking, self.policy, meter, started, context, reader, redact, user_task=started.task)
