@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from agents.budget import Budget, Meter
 from agents.context import Context
@@ -24,7 +24,21 @@ from decoder.base import Decoder, close_events, iterate_sync, run_sync
 from decoder.types import Message, Sampling
 
 Listener: TypeAlias = Callable[[Event], None]
-After: TypeAlias = RunResult | Sequence[Message]
+
+
+class Said(Protocol):
+    """A conversation that a run can go on from: a `RunResult`, a `Conversation`."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All of it, without the system message."""
+
+    @property
+    def untrusted(self) -> bool:
+        """Text that nobody vouches for is in it."""
+
+
+After: TypeAlias = Said | Sequence[Message]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +95,7 @@ class Agent:
         """Do a task and give the result, whatever ended it.
 
         Args:
-            after: an earlier result, or messages, that this task goes on from.
+            after: an earlier result, a conversation, or messages, that this task goes on from.
             listeners: called with every event, as well as the agent's own.
 
         Raises:
@@ -123,9 +137,7 @@ class Agent:
     def started(self, task: str, after: After, mode: Mode) -> RunStarted:
         """The first event of a new run."""
         tools = self._tools
-        history, untrusted = (
-            (after.messages, after.untrusted) if isinstance(after, RunResult) else (tuple(after), False)
-        )
+        history, untrusted = (tuple(after), False) if isinstance(after, Sequence) else (after.messages, after.untrusted)
         described = [*(tool.spec for tool in tools), final_answer(answer_schema(self.output))]
         redact = redactor(self.secrets)
         return RunStarted(

@@ -23,7 +23,7 @@ _SCALARS = {str: "text", int: "a whole number", bool: "true or false", float: "a
 
 def to_json(event: Event) -> dict[str, Any]:
     """The event's fields as JSON data. An answer that is an object of some class becomes the data that it holds."""
-    return {field.name: _plain(getattr(event, field.name)) for field in _fields(type(event))}
+    return {field.name: _plain(getattr(event, field.name)) for field in dataclasses.fields(event)}
 
 
 def from_json(kind: str, stored: Any) -> Event:
@@ -43,7 +43,7 @@ def _plain(value: Any) -> Any:
     if type(value) in KINDS.values():
         return {"kind": type(value).__name__, "event": to_json(value)}
     if dataclasses.is_dataclass(value) and type(value).__module__ in (events.__name__, "decoder.types"):
-        return {field.name: _plain(getattr(value, field.name)) for field in _fields(type(value))}
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if type(value) in (tuple, list):
         return [_plain(item) for item in value]
     if type(value) is dict and all(type(key) is str for key in value):
@@ -54,15 +54,10 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def _fields(kind: type) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(kind)
-
-
-@cache
 def _dataclass(kind: type) -> Read:
     """A reader of one class: all of its fields and no others."""
     hints = typing.get_type_hints(kind)
-    readers = {field.name: _reader(hints[field.name]) for field in _fields(kind)}
+    readers = {field.name: _reader(hints[field.name]) for field in dataclasses.fields(kind)}
 
     def read(stored: Any, where: str) -> Any:
         if not isinstance(stored, dict):

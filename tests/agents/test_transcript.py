@@ -1,4 +1,4 @@
-"""The transcript: every event comes back as it was, damage is told with its line, and the file grows as the run does."""
+"""Transcripts: every event comes back as it was, damage is told with its line, the file grows as the run does."""
 
 import json
 import os
