@@ -75,6 +75,10 @@ class Meter:
         """All that was spent up to now."""
         return replace(self._spent, seconds=self._clock() - self._began)
 
+    def after(self, spent: Spent) -> Meter:
+        """The same meter with this spent already; what is above it has counted that, or never will."""
+        return Meter(self.budget, spent, self._parent, self._clock)
+
     def add(self, **counts: int) -> None:
         """Count `steps`, `tool_calls`, `truncations`, …: fields of `Spent`. Steps stay with this run."""
         self._spent = replace(self._spent, **{name: getattr(self._spent, name) + n for name, n in counts.items()})

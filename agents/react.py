@@ -112,9 +112,8 @@ class Run:
     def take(self, event: Event) -> None:
         """Move on by an event, new or from a transcript."""
         self.context.add(event)
-        if isinstance(event, Resumed):
-            return
-        self.last = event
+        if not isinstance(event, Resumed):
+            self.last = event
         match event:
             case ApprovalGiven():
                 self.approved[event.call.id] = event.approved
@@ -123,7 +122,7 @@ class Run:
                 self.begun[event.call.id] = event.effect
             case Observation() if event.ran:
                 self.repeated = self.loops.repeats(event)
-                self.force = LOOPING if self.repeated > 1 else self.force
+                self.force = self.force or (LOOPING if self.repeated > 1 else "")
             case Nested() if _has_effect(event.event):
                 self.unrepeatable.add(event.call_id)
             case Truncated():
@@ -131,14 +130,17 @@ class Run:
             case Unparsable():
                 self.unread += 1
             case Action():
-                self.cut_off = self.unread = 0
-                self.approved, self.begun, self.unrepeatable = {}, {}, set()
-                self.untrusted = self.context.untrusted
-                self.alone = event.calls[0].id if event.calls[0].tool == FINAL_ANSWER else ""
+                self._decided(event)
             case Hint():
                 self.forced = self.forced or event.force_answer
             case FinalAnswer():
                 self.answer = event.answer
+
+    def _decided(self, action: Action) -> None:
+        self.cut_off = self.unread = 0
+        self.approved, self.begun, self.unrepeatable = {}, {}, set()
+        self.untrusted = self.context.untrusted
+        self.alone = action.calls[0].id if action.calls[0].tool == FINAL_ANSWER else ""
 
     def repeatable(self, call: Call) -> bool:
         """A call that was begun and has no observation may be made again: it and what it called only read."""
@@ -149,34 +151,34 @@ class Run:
 
 async def events(run: Run) -> AsyncGenerator[Event]:
     """All that happens from here on, ended by `RunEnded`. Raises DecoderError leaves and UnparsableAction."""
-    if isinstance(run.last, Observation):  # a run that goes on: what followed may not have been written
-        for event in _afterwards(run, run.last):
-            yield _took(run, event)
-    while True:
-        if run.context.awaits == "nothing":
-            yield _end(run, "answer", run.answer)
-            return
-        if run.context.awaits == "calls":
-            async with aclosing(_calls(run)) as happening:
-                async for event in happening:
-                    yield event
-                    if isinstance(event, FinalAnswer):
-                        yield _end(run, "answer", event.answer)
-                        return
-            continue
-        if (ended := run.meter.exhausted()) or run.cut_off >= MOST_CUT_OFF:
-            yield _end(run, ended or "truncated")
+    for event in _owed(run):
+        yield event
+    while run.context.awaits != "nothing":
+        acting = run.context.awaits == "calls"
+        if not acting and (ended := _over(run)):
+            yield _end(run, ended)
             return
         try:
-            async with aclosing(_turn(run)) as happening:
+            async with aclosing(_calls(run) if acting else _turn(run)) as happening:
                 async for event in happening:
                     yield event
                     if isinstance(event, FinalAnswer):
-                        yield _end(run, "answer", event.answer)
-                        return
+                        break
         except TimeoutError:
             yield _end(run, "seconds")
             return
+    yield _end(run, "answer", run.answer)
+
+
+def _owed(run: Run) -> list[Event]:
+    """In a run that goes on: what followed its last event and may not have been written."""
+    last = run.last
+    return [_took(run, event) for event in _afterwards(run, last)] if isinstance(last, Observation) else []
+
+
+def _over(run: Run) -> Ended | None:
+    """What leaves no room for another turn."""
+    return run.meter.exhausted() or ("truncated" if run.cut_off >= MOST_CUT_OFF else None)
 
 
 async def _turn(run: Run) -> AsyncGenerator[Event]:
@@ -321,7 +323,16 @@ async def _batch(
     async def one(call: Call, tool: Tool, arguments: Mapping[str, Any]) -> None:
         enter(
             Running(
-                run.started.run_id, step, call, run.user_task, untrusted, run.meter, run.policy, put, queue.join, run.depth
+                run.started.run_id,
+                step,
+                call,
+                run.user_task,
+                untrusted,
+                run.meter,
+                run.policy,
+                put,
+                queue.join,
+                run.depth,
             )
         )
         try:

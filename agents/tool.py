@@ -38,6 +38,8 @@ class Tool:
         idempotent: may be called again when it is not known whether a first call took effect.
         max_characters: of the result that is shown; the rest is left out with a notice.
         final: its result is the agent's answer, and ends the run.
+        foreign: its description was written by someone who is not vouched for. It stands in the prompt from the
+            start, so a run that has such a tool is tainted from the start.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Tool:
     idempotent: bool = False
     max_characters: int = 8_000
     final: bool = False
+    foreign: bool = False
 
     def __post_init__(self) -> None:
         plain = self.name.translate(str.maketrans("_-.", "aaa"))
@@ -110,5 +113,7 @@ def tool(function: Function | None = None, **options: Any) -> Tool | Callable[[F
 
 def fingerprint(tools: Sequence[Tool], answer: Mapping[str, Any]) -> str:
     """sha256 of what tools promise and what the answer may be: a run that is resumed goes on with the same."""
-    promises = [[t.name, t.description, t.parameters, t.effect, t.idempotent, t.trusted, t.final] for t in tools]
+    promises = [
+        [t.name, t.description, t.parameters, t.effect, t.idempotent, t.trusted, t.final, t.foreign] for t in tools
+    ]
     return hashlib.sha256(json.dumps([promises, answer], default=str).encode()).hexdigest()

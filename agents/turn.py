@@ -29,7 +29,7 @@ from agents.events import (
     Truncated,
     Unparsable,
 )
-from agents.grammar import action_constraint, read_action
+from agents.grammar import read_action
 from agents.tool import Tool
 from decoder import types
 from decoder.base import Decoder, close_events
@@ -51,6 +51,8 @@ class Asking:
         thought_tokens: most tokens of a thought; 0 leaves thoughts out (mode "constrained").
         action_tokens: most tokens of an action.
         deltas: yield thoughts piece by piece too.
+        actions, only_answer: what an action may be, and what it may be when only the answer may follow (mode
+            "constrained"); built once, since each step needs them.
     """
 
     decoder: Decoder
@@ -63,6 +65,8 @@ class Asking:
     action_tokens: int
     several: bool
     deltas: bool
+    actions: Constraint | None = None
+    only_answer: Constraint | None = None
 
 
 def choose_mode(decoder: Decoder, wanted: Mode | None) -> Mode:
@@ -111,7 +115,7 @@ async def _think(asking: Asking, context: Context, meter: Meter) -> AsyncGenerat
 
 async def _act(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
     sampling = _sampling(asking, asking.action_tokens, meter)
-    constraint = action_constraint(() if only_answer else asking.tools, asking.answer, asking.several)
+    constraint = asking.only_answer if only_answer else asking.actions
     finished: list[DecoderCalled | Completion] = []
     async with aclosing(_generate(asking, context, meter, sampling, constraint, (), "action", finished)) as happening:
         async for event in happening:
