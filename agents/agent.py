@@ -6,7 +6,8 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from agents.budget import Budget, Meter
 from agents.context import Context
@@ -18,13 +19,30 @@ from agents.policy import Policy
 from agents.prompt import system_prompt
 from agents.react import Run, events
 from agents.secret import Secret, redactor
-from agents.tool import Function, Tool
+from agents.tool import Function, Tool, fingerprint
 from agents.turn import Asking, choose_mode
 from decoder.base import Decoder, close_events, iterate_sync, run_sync
 from decoder.types import Message, Sampling
 
+if TYPE_CHECKING:
+    from agents.resume import Source
+
 Listener: TypeAlias = Callable[[Event], None]
-After: TypeAlias = RunResult | Sequence[Message]
+
+
+class Said(Protocol):
+    """A conversation that a run can go on from: a `RunResult`, a `Conversation`."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All of it, without the system message."""
+
+    @property
+    def untrusted(self) -> bool:
+        """Text that nobody vouches for is in it."""
+
+
+After: TypeAlias = Said | Sequence[Message]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +99,7 @@ class Agent:
         """Do a task and give the result, whatever ended it.
 
         Args:
-            after: an earlier result, or messages, that this task goes on from.
+            after: an earlier result, a conversation, or messages, that this task goes on from.
             listeners: called with every event, as well as the agent's own.
 
         Raises:
@@ -104,6 +122,92 @@ class Agent:
         finally:
             await close_events(happening)
 
+    def resume(
+        self, transcript: Source, *, listeners: Iterable[Listener] = (), despite_changes: bool = False
+    ) -> RunResult:
+        """`aresume` for code without an event loop."""
+        return run_sync(self.aresume(transcript, listeners=listeners, despite_changes=despite_changes))
+
+    def resume_stream(
+        self, transcript: Source, *, listeners: Iterable[Listener] = (), despite_changes: bool = False
+    ) -> Iterator[Event]:
+        """`aresume_stream` for code without an event loop."""
+        return iterate_sync(self.aresume_stream(transcript, listeners=listeners, despite_changes=despite_changes))
+
+    async def aresume(
+        self, transcript: Source, *, listeners: Iterable[Listener] = (), despite_changes: bool = False
+    ) -> RunResult:
+        """Go on with a run from its transcript, and give the result; a finished run's is given at once.
+
+        No call that has its observation is made again. One that was begun is made again only if it reads or is
+        idempotent; of any other the decoder is told that it may have taken effect.
+
+        Args:
+            transcript: its file, which is gone on with, or an open `Transcript`.
+            listeners: called with what happens from here on, as well as the agent's own.
+            despite_changes: go on although tools or the system prompt are not what they were; the run keeps the
+                system prompt that it began with.
+
+        Raises:
+            TranscriptError: it is damaged, being written, or of an agent that has changed.
+            DecoderError, UnparsableAction: as `arun`.
+        """
+        return await _result(self._resumed(transcript, listeners, False, despite_changes))
+
+    async def aresume_stream(
+        self, transcript: Source, *, listeners: Iterable[Listener] = (), despite_changes: bool = False
+    ) -> AsyncIterator[Event]:
+        """As `aresume`, yielding what happens from here on: `Resumed` first, or `RunEnded` alone. Raises as it."""
+        async with aclosing(self._resumed(transcript, listeners, True, despite_changes)) as happening:
+            async for event in happening:
+                yield event
+
+    def _resumed(
+        self, transcript: Source, listeners: Iterable[Listener], deltas: bool, despite_changes: bool
+    ) -> AsyncGenerator[Event]:
+        from agents.resume import resumed
+
+        return resumed(self, transcript, listeners, deltas, despite_changes)
+
+    def fork(
+        self,
+        transcript: Source,
+        step: int,
+        *,
+        task: str | None = None,
+        to: str | PathLike[str] | None = None,
+        listeners: Iterable[Listener] = (),
+    ) -> RunResult:
+        """`afork` for code without an event loop."""
+        return run_sync(self.afork(transcript, step, task=task, to=to, listeners=listeners))
+
+    async def afork(
+        self,
+        transcript: Source,
+        step: int,
+        *,
+        task: str | None = None,
+        to: str | PathLike[str] | None = None,
+        listeners: Iterable[Listener] = (),
+    ) -> RunResult:
+        """A new run that shares another's events up to the end of `step`, and goes on by itself.
+
+        What the shared steps cost counts for its budget. Effects of later steps of the other run are not undone.
+
+        Args:
+            transcript: of the other run, which stays as it is.
+            step: from 0, which shares nothing but the task.
+            task: what is to be done instead of the other run's task.
+            to: a file for its own transcript.
+
+        Raises:
+            TranscriptError: there is no such step or it gave the answer, the agent has changed, or `to` is in use.
+            DecoderError, UnparsableAction: as `arun`.
+        """
+        from agents.resume import forked
+
+        return await _result(forked(self, transcript, step, task, to, tuple(listeners)))
+
     async def _events(
         self, task: str, after: After, listeners: Iterable[Listener], deltas: bool, meter: Meter | None = None
     ) -> AsyncIterator[Event]:
@@ -123,9 +227,7 @@ class Agent:
     def started(self, task: str, after: After, mode: Mode) -> RunStarted:
         """The first event of a new run."""
         tools = self._tools
-        history, untrusted = (
-            (after.messages, after.untrusted) if isinstance(after, RunResult) else (tuple(after), False)
-        )
+        history, untrusted = (tuple(after), False) if isinstance(after, Sequence) else (after.messages, after.untrusted)
         described = [*(tool.spec for tool in tools), final_answer(answer_schema(self.output))]
         redact = redactor(self.secrets)
         return RunStarted(
@@ -138,6 +240,9 @@ class Agent:
             tools=tuple(tool.name for tool in tools),
             history=history,
             untrusted=untrusted or any(tool.foreign for tool in tools),
+            thinking=self.thought_tokens > 0,
+            parallel=self.parallel,
+            setup=fingerprint(tools, described[-1].parameters),
         )
 
     def begin(self, started: RunStarted, deltas: bool, meter: Meter | None = None, spent: Spent | None = None) -> Run:
@@ -148,16 +253,16 @@ class Agent:
             mode=started.mode,
             tools=self._tools,
             answer=answer,
-            actions=action_constraint(self._tools, answer, self.parallel) if held else None,
-            only_answer=action_constraint((), answer, self.parallel) if held else None,
+            actions=action_constraint(self._tools, answer, started.parallel) if held else None,
+            only_answer=action_constraint((), answer, started.parallel) if held else None,
             typed_answer=self.output is not None,
             sampling=self.sampling,
             thought_tokens=self.thought_tokens,
             action_tokens=self.action_tokens,
-            several=self.parallel,
+            several=started.parallel,
             deltas=deltas,
         )
-        context = Context(started.mode, self.thought_tokens > 0, self.parallel)
+        context = Context(started.mode, started.thinking, started.parallel)
         meter = Meter(self.budget, spent, meter)
         reader, redact = answer_reader(self.output), redactor(self.secrets)
         return Run(asking, self.policy, meter, started, context, reader, redact, user_task=started.task)

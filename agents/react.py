@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,12 +24,14 @@ from agents.events import (
     ApprovalAsked,
     ApprovalGiven,
     Call,
+    Effect,
     Ended,
     Event,
     FinalAnswer,
     Hint,
     Nested,
     Observation,
+    Resumed,
     RunEnded,
     RunResult,
     RunStarted,
@@ -52,6 +54,15 @@ MOST_CUT_OFF = 3
 READ_ANSWER = Callable[[Mapping[str, Any]], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the loop asks of the world: its decoder, whoever approves, and the tools. A replay puts a record here."""
+
+    ask: Callable[[Asking, Context, Meter, bool], AsyncGenerator[Event]] = turn.ask
+    approve: Callable[..., Awaitable[tuple[bool, str]]] = ask_approver
+    carry_out: Callable[..., Awaitable[Observation]] = carry_out
+
+
 @dataclass(slots=True)
 class Run:
     """One run of an agent, as far as it has come.
@@ -63,6 +74,14 @@ class Run:
         read_answer: the arguments of `final_answer` to the answer; raises ValueError when they will not do.
         redact: takes secrets out of a text.
         user_task, depth: the user's words at the root, and the number of runs around this one.
+        outside: where answers, approvals and observations come from.
+        called: how often each tool was called. approved, begun, unrepeatable: what is known of the action's calls,
+            by their ids, which are unique within one action alone.
+        repeated: how often the last observation was seen before.
+        alone: the call of final_answer that the action begins with; nothing beside it is carried out.
+        untrusted: the taint under which the action was decided, whatever its own calls have brought since.
+        last: the last event.
+        answer: what the final answer is, once there is one.
     """
 
     asking: Asking
@@ -74,25 +93,36 @@ class Run:
     redact: Callable[[str], str]
     user_task: str = ""
     depth: int = 0
+    outside: Outside = field(default_factory=Outside)
     loops: LoopDetector = field(default_factory=LoopDetector)
     called: Counter[str] = field(default_factory=Counter)
     approved: dict[str, bool] = field(default_factory=dict)
-    begun: set[str] = field(default_factory=set)
+    begun: dict[str, Effect] = field(default_factory=dict)
     unrepeatable: set[str] = field(default_factory=set)
     force: str = ""
     forced: bool = False
     cut_off: int = 0
     unread: int = 0
+    repeated: int = 0
+    untrusted: bool = False
+    alone: str = ""
+    last: Event | None = None
+    answer: Any = None
 
     def take(self, event: Event) -> None:
         """Move on by an event, new or from a transcript."""
         self.context.add(event)
+        if not isinstance(event, Resumed):
+            self.last = event
         match event:
             case ApprovalGiven():
                 self.approved[event.call.id] = event.approved
             case ToolStarted():
                 self.called[event.call.tool] += 1
-                self.begun.add(event.call.id)
+                self.begun[event.call.id] = event.effect
+            case Observation() if event.ran:
+                self.repeated = self.loops.repeats(event)
+                self.force = self.force or (LOOPING if self.repeated > 1 else "")
             case Nested() if _has_effect(event.event):
                 self.unrepeatable.add(event.call_id)
             case Truncated():
@@ -100,35 +130,55 @@ class Run:
             case Unparsable():
                 self.unread += 1
             case Action():
-                self.cut_off = self.unread = 0
+                self._decided(event)
             case Hint():
                 self.forced = self.forced or event.force_answer
+            case FinalAnswer():
+                self.answer = event.answer
+
+    def _decided(self, action: Action) -> None:
+        self.cut_off = self.unread = 0
+        self.approved, self.begun, self.unrepeatable = {}, {}, set()
+        self.untrusted = self.context.untrusted
+        self.alone = action.calls[0].id if action.calls[0].tool == FINAL_ANSWER else ""
+
+    def repeatable(self, call: Call) -> bool:
+        """A call that was begun and has no observation may be made again: it and what it called only read."""
+        tool = next((tool for tool in self.asking.tools if tool.name == call.tool), None)
+        reads = tool is not None and tool.effect == self.begun.get(call.id) == "read"
+        return tool is not None and (reads or tool.idempotent) and call.id not in self.unrepeatable
 
 
 async def events(run: Run) -> AsyncGenerator[Event]:
     """All that happens from here on, ended by `RunEnded`. Raises DecoderError leaves and UnparsableAction."""
-    while True:
-        if run.context.awaits == "calls":
-            async with aclosing(_calls(run)) as happening:
-                async for event in happening:
-                    yield event
-                    if isinstance(event, FinalAnswer):
-                        yield _end(run, "answer", event.answer)
-                        return
-            continue
-        if (ended := run.meter.exhausted()) or run.cut_off >= MOST_CUT_OFF:
-            yield _end(run, ended or "truncated")
+    for event in _owed(run):
+        yield event
+    while run.context.awaits != "nothing":
+        acting = run.context.awaits == "calls"
+        if not acting and (ended := _over(run)):
+            yield _end(run, ended)
             return
         try:
-            async with aclosing(_turn(run)) as happening:
+            async with aclosing(_calls(run) if acting else _turn(run)) as happening:
                 async for event in happening:
                     yield event
                     if isinstance(event, FinalAnswer):
-                        yield _end(run, "answer", event.answer)
-                        return
+                        break
         except TimeoutError:
             yield _end(run, "seconds")
             return
+    yield _end(run, "answer", run.answer)
+
+
+def _owed(run: Run) -> list[Event]:
+    """In a run that goes on: what followed its last event and may not have been written."""
+    last = run.last
+    return [_took(run, event) for event in _afterwards(run, last)] if isinstance(last, Observation) else []
+
+
+def _over(run: Run) -> Ended | None:
+    """What leaves no room for another turn."""
+    return run.meter.exhausted() or ("truncated" if run.cut_off >= MOST_CUT_OFF else None)
 
 
 async def _turn(run: Run) -> AsyncGenerator[Event]:
@@ -139,7 +189,7 @@ async def _turn(run: Run) -> AsyncGenerator[Event]:
         run.context.step += 1
     if only_answer and not run.forced:
         yield _took(run, Hint(run.context.step, f"{only_answer} Call {FINAL_ANSWER} now.", force_answer=True))
-    asked = turn.ask(run.asking, run.context, run.meter, bool(only_answer))
+    asked = run.outside.ask(run.asking, run.context, run.meter, bool(only_answer))
     try:
         async for event in asked:
             yield _took(run, event)
@@ -164,13 +214,13 @@ def _repair(run: Run, event: Unparsable) -> None:
 async def _calls(run: Run) -> AsyncGenerator[Event]:
     """Carry out the pending calls: what may run is asked first, then reads run side by side, others one by one."""
     pending = list(run.context.pending)
-    if pending[0].tool == FINAL_ANSWER:
+    if run.alone:
         for event in _answer(run, pending):
             yield event
         return
     reads: list[tuple[Call, Tool, Mapping[str, Any]]] = []
     effects: list[tuple[Call, Tool, Mapping[str, Any]]] = []
-    untrusted, left = run.context.untrusted, run.meter.calls_left()
+    untrusted, left = run.untrusted, run.meter.calls_left()
     for call in pending:
         ready: list[tuple[Call, Tool, Mapping[str, Any]]] = []
         out_of_budget = left is not None and len(reads) + len(effects) >= left
@@ -190,6 +240,8 @@ async def _calls(run: Run) -> AsyncGenerator[Event]:
 def _answer(run: Run, pending: Sequence[Call]) -> list[Event]:
     """The answer, or why it will not do."""
     step, first = run.context.step, pending[0]
+    if first.id != run.alone:  # a run that goes on: the answer was refused before
+        return [_took(run, _refused(step, call, ANSWER_ALONE)) for call in pending]
     try:
         answer = run.read_answer(first.arguments)
     except (ValueError, TypeError) as error:
@@ -220,8 +272,7 @@ async def _prepare(
         known = ", ".join(tool.name for tool in run.asking.tools)
         yield _refused(step, call, f"There is no tool of this name. Tools: {known}, {FINAL_ANSWER}")
         return
-    repeatable = tool.effect == "read" or tool.idempotent
-    if call.id in run.begun and not (repeatable and call.id not in run.unrepeatable):
+    if call.id in run.begun and not run.repeatable(call):
         text = "The run was interrupted during this call. It may have taken effect; it is not repeated."
         yield replace(_refused(step, call, text), ran=True)
         return
@@ -252,7 +303,7 @@ async def _ask_policy(run: Run, call: Call, tool: Tool, untrusted: bool) -> Asyn
         if approved is None:
             yield ApprovalAsked(step, call, tool.effect, decision.reason)
             run.meter.add(approvals_asked=1)
-            approved, by = await ask_approver(run.policy, run.user_task, call, tool, decision.reason, untrusted)
+            approved, by = await run.outside.approve(run.policy, run.user_task, call, tool, decision.reason, untrusted)
             run.meter.add(approvals_given=int(approved))
             yield ApprovalGiven(step, call, approved, by)
         if not approved:
@@ -270,9 +321,22 @@ async def _batch(
         yield ToolStarted(step, call, tool.effect)
 
     async def one(call: Call, tool: Tool, arguments: Mapping[str, Any]) -> None:
-        enter(Running(run.started.run_id, step, call, run.user_task, untrusted, run.meter, run.policy, put, run.depth))
+        enter(
+            Running(
+                run.started.run_id,
+                step,
+                call,
+                run.user_task,
+                untrusted,
+                run.meter,
+                run.policy,
+                put,
+                queue.join,
+                run.depth,
+            )
+        )
         try:
-            put(await carry_out(step, call, tool, arguments, run.meter.seconds_left(), run.redact))
+            put(await run.outside.carry_out(step, call, tool, arguments, run.meter.seconds_left(), run.redact))
         finally:
             queue.put_nowait(None)
 
@@ -285,6 +349,8 @@ async def _batch(
         for _ in batch:
             while (event := await queue.get()) is not None:
                 yield event
+                queue.task_done()
+            queue.task_done()
     finally:
         for task in tasks:
             task.cancel()
@@ -303,8 +369,7 @@ def _afterwards(run: Run, event: Observation) -> list[Event]:
     tool = next((tool for tool in run.asking.tools if tool.name == event.call.tool), None)
     if tool is not None and tool.final and event.ran and not event.error:
         return [FinalAnswer(event.step, event.text)]
-    hint = _repeated(run, event)
-    return [hint] if hint else []
+    return [Hint(event.step, REPEATED)] if event.ran and run.repeated == 1 else []
 
 
 def _has_effect(event: Event) -> bool:
@@ -312,15 +377,6 @@ def _has_effect(event: Event) -> bool:
     if isinstance(event, Nested):
         return _has_effect(event.event)
     return isinstance(event, ToolStarted) and event.effect != "read"
-
-
-def _repeated(run: Run, event: Observation) -> Hint | None:
-    repeats = run.loops.repeats(event)
-    if repeats == 1:
-        return Hint(event.step, REPEATED)
-    if repeats > 1:
-        run.force = LOOPING
-    return None
 
 
 def _refused(step: int, call: Call, text: str) -> Observation:

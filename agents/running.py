@@ -5,7 +5,7 @@ An agent that is a tool finds here the meter that it shares, and where its event
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -23,6 +23,8 @@ class Running:
         depth: runs around this one; 0 for the outermost.
         untrusted: text that nobody vouches for is in the conversation that made this call.
         emit: adds an event to the run's stream.
+        told: waits until the listeners know of all that was emitted: before a worker's tool starts, say, so that a
+            transcript knows of it.
     """
 
     run_id: str
@@ -33,6 +35,7 @@ class Running:
     meter: Meter
     policy: Policy
     emit: Callable[[Event], None]
+    told: Callable[[], Awaitable[None]]
     depth: int = 0
 
 

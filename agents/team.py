@@ -149,6 +149,7 @@ async def _inside(agent: Agent, task: str, around: Running) -> RunResult:
     try:
         async for event in happening:
             around.emit(Nested(around.step, around.call.id, agent.name, event))
+            await around.told()
             if isinstance(event, RunEnded):
                 return event.result
     except DecoderError as error:

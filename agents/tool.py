@@ -5,7 +5,9 @@ Knows nothing of the loop that calls it. Reading a signature is `signature.py`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, overload
 
@@ -107,3 +109,11 @@ def tool(function: Function | None = None, **options: Any) -> Tool | Callable[[F
         return read_signature(function, **options)
 
     return make if function is None else make(function)
+
+
+def fingerprint(tools: Sequence[Tool], answer: Mapping[str, Any]) -> str:
+    """sha256 of what tools promise and what the answer may be: a run that is resumed goes on with the same."""
+    promises = [
+        [t.name, t.description, t.parameters, t.effect, t.idempotent, t.trusted, t.final, t.foreign] for t in tools
+    ]
+    return hashlib.sha256(json.dumps([promises, answer], default=str).encode()).hexdigest()

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from agents.budget import Meter
-from agents.context import Context
+from agents.context import Context, prompt_sha256
 from agents.events import (
     Action,
     Call,
@@ -216,7 +216,9 @@ async def _generate(
     meter.use(completion.usage)
     reason = completion.finish_reason
     seconds = time.monotonic() - began
-    finished += [DecoderCalled(context.step, purpose, completion.usage, seconds, reason, decoder.model), completion]
+    sent = prompt_sha256(prompt)
+    called = DecoderCalled(context.step, purpose, completion.usage, seconds, reason, decoder.model, sent)
+    finished += [called, completion]
 
 
 def _sampling(asking: Asking, limit: int, meter: Meter, stops: tuple[str, ...] = ()) -> Sampling:
