@@ -43,8 +43,8 @@ class Rule:
         return 1 / (1 + math.exp(-logit))
 
 
-WITHOUT_TOKENS = Rule(-6.75, (9.8, 0.6, 5.2, -1.7))
-WITH_TOKENS = Rule(-8.17, (7.06, -7.89, 2.89, 21.53, -1.0, -1.41))
+WITHOUT_TOKENS = Rule(bias=-7.67, weights=(9.35, 3.43, 5.65, -1.46))
+WITH_TOKENS = Rule(bias=-8.87, weights=(7.29, -7.38, 3.28, 22.04, -0.98, -1.31))
 
 
 @dataclass(frozen=True, slots=True)

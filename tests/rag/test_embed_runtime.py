@@ -78,6 +78,13 @@ def test_every_passage_has_the_references_vector(torch_embedder, fast, data):
     assert (fast.embed(texts) * torch_embedder.embed(texts)).sum(axis=1).min() >= LEAST_COSINE
 
 
+def test_every_token_has_the_references_vector(torch_embedder, fast):
+    for text in PROBES:
+        expected, found = torch_embedder.embed_tokens(text), fast.embed_tokens(text)
+        assert found.shape == expected.shape
+        assert (found * expected).sum(axis=1).min() >= LEAST_COSINE
+
+
 def test_the_packaged_probes_are_what_pytorch_gives(torch_embedder):
     folder = torch_embedder.folder
     assert np.allclose(_packed(), reference(folder, Tokens(folder)), atol=1e-3)
