@@ -27,7 +27,7 @@ an answer fall below it, half of the articles indexed: about 3.5% of those about
 SENTENCE = 0.4
 """What a point of the best sentence's score counts for, beside the passage's score from the fusion, in [0, 1]."""
 FEWEST_WORDS = 16
-"""A passage of fewer words counts as one of so many: the rule was fitted on none so short."""
+"""A passage of fewer words counts as one of so many: the rules were fitted on few so short."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,9 @@ class Turned(Runtime):
     def embed_query(self, text):
         return self._turn(self.runtime.embed_query(text))
 
+    def embed_tokens(self, text):
+        return self._turn(self.runtime.embed_tokens(text))
+
 
 @pytest.mark.parametrize("cosine", [0.5, 0.98, 0.995])
 def test_other_vectors_are_seen(fast, cosine):
