@@ -1,4 +1,4 @@
-"""The core of benchmarks/self_consistency.py: what it simulates is what is drawn, and its bars hold on few questions."""
+"""The core of benchmarks/self_consistency.py: it simulates what is drawn, and its bars hold on few questions."""
 
 import random
 
