@@ -33,7 +33,7 @@ def filters() -> dict[str, Callable[..., Any]]:
         "string": str,
         "list": list,
         "sort": sorted,
-        "round": round,
+        "round": lambda value, digits=0: round(value, max(0, min(int(digits), 15))),
     }
 
 

@@ -37,8 +37,10 @@ _NODES = frozenset(
 )  # fmt: skip
 _LOOP = frozenset({"index", "index0", "revindex", "revindex0", "first", "last", "length", "previtem", "nextitem"})
 _BUDGET = "_budget"
+_COUNTED = "#counted"
+"""A filter around what loops go through; no template can spell its name."""
 # A carriage return is among them because Jinja2 reads it as a line feed.
-_SYNTAX = re.compile(r"\{[{%#]|\{\Z|\r")
+_SYNTAX = re.compile(r"\{[{%#]|\{(?=\r|\Z)|\r")
 
 
 class BadTemplate(Exception):
@@ -80,7 +82,15 @@ def render(compiled: Compiled, values: Mapping[str, Any], budget: Budget) -> str
 
     try:
         return "".join(budget.write(piece) for piece in compiled.template.generate({**values, _BUDGET: budget}))
-    except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError) as error:
+    except (
+        TemplateError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise RenderError(STEP, f"the template failed: {error}", "Mend the template or the values") from error
 
 
@@ -95,7 +105,7 @@ def compiled(text: str) -> Compiled:
         tree = environment.parse(text)
         _check(tree)
         for loop in list(tree.find_all(nodes.For)):
-            loop.iter = nodes.Filter(loop.iter, "counted", [], [], None, None, lineno=loop.lineno)
+            loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None, lineno=loop.lineno)
         names = frozenset(meta.find_undeclared_variables(tree))  # globals are not among them
         explains = any(node.name == RULE for node in tree.find_all(nodes.Name))
         marks = any(node.name == "untrusted" for node in tree.find_all(nodes.Filter))
@@ -192,7 +202,7 @@ def _environment() -> SandboxedEnvironment:
         auto_reload=False,
     )
     made.filters = {name: _charged(jinja2.pass_context, function) for name, function in filters().items()}
-    made.filters["counted"] = jinja2.pass_context(_counted)
+    made.filters[_COUNTED] = jinja2.pass_context(_counted)
     made.tests = {name: made.tests[name] for name in _TESTS}
     made.globals = {RULE: UNTRUSTED_RULE, "range": _range}
     return made

@@ -49,8 +49,9 @@ def read_yaml(text: str) -> Entry:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise BadYaml(mark.line + 1 if mark else 1, f"it is no YAML ({error.problem})") from error
-    except yaml.YAMLError as error:
-        raise BadYaml(1, f"it is no YAML ({' '.join(str(error).split())[:200]})") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise BadYaml(line, f"it is no YAML (the character {error.character!r} is not allowed)") from error
 
 
 def _check_events(yaml: Any, text: str) -> None:
