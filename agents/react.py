@@ -125,10 +125,9 @@ class Run:
                 self.force = self.force or (LOOPING if self.repeated > 1 else "")
             case Nested() if _has_effect(event.event):
                 self.unrepeatable.add(event.call_id)
-            case Truncated():
-                self.cut_off += 1
-            case Unparsable():
-                self.unread += 1
+            case Truncated() | Unparsable():
+                self.cut_off += isinstance(event, Truncated)
+                self.unread += isinstance(event, Unparsable)
             case Action():
                 self._decided(event)
             case Hint():
