@@ -60,7 +60,7 @@ class Seen(BaseCallbackHandler):
         self.told.append(("tool", serialized["name"], input_str))
 
     def on_tool_end(self, output, **kwargs):
-        self.told.append(("tool ended", output.content))
+        self.told.append(("tool ended", getattr(output, "content", output)))
 
     def on_tool_error(self, error, **kwargs):
         self.told.append(("tool failed", str(error)))
@@ -202,6 +202,20 @@ async def test_callbacks_see_a_chain_with_tools_and_every_event():
         assert seen.told[5:] == [("chain ended", "42")]
         assert {name for name, _ in seen.events} == {"hearth"}
         assert isinstance(seen.events[-1][1], RunEnded)
+
+
+@pytest.mark.parametrize("chained", [False, True])
+def test_a_tool_of_langchain_is_told_once_in_a_chain_and_outside_of_one(chained):
+    from langchain_core.tools import tool as their_tool
+
+    @their_tool
+    def name(of: int) -> str:
+        """A name."""
+        return "Ann"
+
+    seen, runnable = Seen(), as_runnable(agent(act("name", of=1), answers("Ann"), tools=[name]))
+    (RunnableLambda(str) | runnable if chained else runnable).invoke("Whose?", {"callbacks": [seen]})
+    assert [each[0] for each in seen.told if each[0].startswith("tool")] == ["tool", "tool ended"]
 
 
 async def test_an_async_handler_is_awaited_and_the_events_are_in_astream_events():
