@@ -138,7 +138,7 @@ async def test_random_weights_on_vllm_without_a_tool_parser_make_no_invalid_call
         done, cut = await count(run, decoder, (book, switch), range(16), 400)
     with capsys.disabled():
         print(f"\n{run.__name__}, vLLM: {done} calls carried out, {cut} cut off by max_tokens")
-    assert done >= 1
+    assert done >= 8
 
 
 def call(name, **arguments):
