@@ -52,7 +52,7 @@ def test_a_killed_parent_takes_the_sandbox_along(sandbox, processes_of):
     assert until(lambda: processes_of(MEMORY) == [])
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(12))
 def test_a_parent_killed_at_any_moment_leaves_nothing(seed, sandbox, processes_of):
     parent = start(MANY)
     try:
