@@ -140,10 +140,11 @@ class Folder:
         return _decoded(self._bytes(parent, name, path), path)
 
     def _bytes(self, parent: int, name: str, path: str) -> bytes:
-        with os.fdopen(_open(name, FILE, parent, path), "rb") as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise FileError(f"{path} is no file")
+        descriptor = _open(name, FILE, parent, path)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise FileError(f"{path} is no file")
+        with os.fdopen(descriptor, "rb") as file:
             data = file.read(self._limits.file_size + 1)
         if len(data) > self._limits.file_size:
             raise FileError(f"{path} has more than {self._limits.file_size:,} bytes")
