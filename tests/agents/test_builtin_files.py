@@ -1,5 +1,6 @@
 """Listing, reading and searching a folder. That it cannot be left is in tests/security/test_file_tool.py."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def test_a_listing_names_every_file_but_the_hidden(root):
         "notes/wide.txt (12 bytes)",
     ]
     assert ask(made, action="list", path="notes").splitlines()[0] == "notes/b.md (28 bytes)"
+
+
+def test_names_cannot_break_a_listing(tmp_path):
+    (tmp_path / "a\nb.txt").write_text("needle")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")).write_text("needle")
+    made = read_files(tmp_path)
+    assert ask(made, action="list").splitlines() == ["a?b.txt (6 bytes)", "?.txt (6 bytes)"]
+    assert ask(made, action="search", text="needle").splitlines() == ["a?b.txt:1: needle", "?.txt:1: needle"]
 
 
 def test_a_file_is_read_in_parts(root):
