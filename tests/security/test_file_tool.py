@@ -141,7 +141,7 @@ def test_a_link_that_appears_between_two_looks_is_not_followed(root, tmp_path):
     swapper.start()
     seen = []
     try:
-        for _ in range(2000):
+        for _ in range(300):
             for action in ("read", "search"):
                 try:
                     seen.append(
