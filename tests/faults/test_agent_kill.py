@@ -1,6 +1,5 @@
 """An agent's process is killed, again and again, wherever it stands; resumed, it repeats no effect and forgets none."""
 
-import json
 import os
 import random
 import signal
@@ -114,7 +113,7 @@ def test_killed_at_every_step_boundary_it_comes_to_its_end(tmp_path, places):
             assert child.returncode in (0, -signal.SIGKILL), err.decode()
             kills += child.returncode != 0
     assert finish(start(tmp_path)) == f"done {STEPS + 1}\n"
-    assert kills >= 2 * STEPS
+    assert kills >= 12
     assert check(tmp_path, kills) > 0, "a call that was killed while it ran is told as unknown"
 
 
