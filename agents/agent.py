@@ -51,7 +51,7 @@ class Agent:
 
     Attributes:
         decoder: any decoder. One that can be constrained cannot write a malformed action.
-        tools: what it may call: tools, or typed functions to make tools of.
+        tools: what it may call: tools, typed functions to make tools of, or tools of LangChain and LlamaIndex.
         name, instructions: who it is; instructions stand in the system message.
         budget: what a run may cost.
         policy: what may be done without asking, and whom to ask.
@@ -66,7 +66,7 @@ class Agent:
     """
 
     decoder: Decoder
-    tools: Sequence[Tool | Function] = ()
+    tools: Sequence[Tool | Function | object] = ()
     name: str = "agent"
     instructions: str = ""
     budget: Budget = field(default_factory=Budget)
@@ -302,7 +302,7 @@ async def _result(happening: AsyncIterator[Event]) -> RunResult:
     raise AssertionError("a run ended without RunEnded and without an error")
 
 
-def _made(function: Function) -> Tool:
-    from agents.tool import tool
+def _made(value: Any) -> Tool:
+    from agents.foreign import as_tool
 
-    return tool(function)
+    return as_tool(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, overload
 
 from agents.errors import ToolError
@@ -106,7 +106,7 @@ def tool(function: Function | None = None, **options: Any) -> Tool | Callable[[F
         if unknown:
             known = ", ".join(Tool.__dataclass_fields__)
             raise ToolError(STEP, f"unknown options: {', '.join(sorted(unknown))}", f"Known: {known}")
-        return replace(read_signature(function), **options)
+        return read_signature(function, **options)
 
     return make if function is None else make(function)
 
