@@ -15,7 +15,8 @@ from agents.grammar import final_answer
 from agents.output import answer_reader, answer_schema
 from agents.policy import Policy
 from agents.prompt import system_prompt
-from agents.react import Run, events
+from agents.react import events
+from agents.run import Run
 from agents.secret import Secret, redactor
 from agents.tool import Function, Tool
 from agents.turn import Asking, choose_mode
