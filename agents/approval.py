@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from agents.calls import call_function
+from agents.calls import OutOfTime, call_function, within
 from agents.events import Call
 from agents.policy import ApprovalRequest, Policy
 from agents.tool import Tool
 
 
 async def ask_approver(
-    policy: Policy, task: str, call: Call, tool: Tool, reason: str, untrusted: bool
+    policy: Policy, task: str, call: Call, tool: Tool, reason: str, untrusted: bool, seconds: float | None = None
 ) -> tuple[bool, str]:
     """The answer, and where it came from: "approver", "no approver" or "no answer in time".
 
     Only True is a yes: an approver that gives anything else has not approved. What it raises ends the run.
+
+    Args:
+        seconds: what is left of the run's time, which bounds the wait too; None is unlimited.
     """
     if policy.approve is None:
         return False, "no approver"
+    limit = policy.approval_timeout if seconds is None else min(policy.approval_timeout, seconds)
     request = ApprovalRequest(task, call, tool.effect, reason, untrusted)
     try:
-        async with asyncio.timeout(policy.approval_timeout):
-            answer = await call_function(policy.approve, {"request": request})
-    except TimeoutError:
+        answer = await within(limit, call_function(policy.approve, {"request": request}))
+    except OutOfTime:
         return False, "no answer in time"
     return answer is True, "approver"

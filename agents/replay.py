@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import difflib
 import json
+import math
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from agents.acting import NO_TIME_LEFT
 from agents.budget import Meter
 from agents.context import Context, prompt_sha256
 from agents.errors import ReplayDiffers
@@ -31,16 +33,15 @@ from agents.events import (
     RunStarted,
     Thought,
 )
-from agents.react import Outside
 from agents.resume import Source, restored, spent_by
+from agents.run import Outside, Run
 from agents.transcript import Recording, Transcript, read
-from agents.turn import Asking
+from agents.turn import Asking, OutOfBudget
 from decoder.base import Decoder, run_sync
 from decoder.types import Message
 
 if TYPE_CHECKING:
     from agents.agent import Agent
-    from agents.react import Run
 
 STEP = "replaying a run"
 PATIENCE = 60.0
@@ -182,6 +183,8 @@ class _Script:
     def seconds(self) -> float:
         """The run's clock: it stands still until the end, whose time was recorded."""
         due = self.next
+        if isinstance(due, Observation) and due.text == NO_TIME_LEFT:
+            return math.inf
         return due.result.spent.seconds if isinstance(due, RunEnded) else self._began
 
     def heard(self, event: Event) -> None:
@@ -206,7 +209,7 @@ class _Script:
             if not isinstance(due, (DecoderCalled, Thought)):
                 return
         if isinstance(due, RunEnded):
-            raise TimeoutError
+            raise OutOfBudget(due.result.ended)
         raise ReplayDiffers(STEP, f"the decoder is asked where {type(due).__name__} was recorded", "")
 
     async def approve(self, *_: object) -> tuple[bool, str]:
