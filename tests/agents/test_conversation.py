@@ -105,7 +105,7 @@ def test_the_budget_holds_whatever_is_said_and_taint_never_gets_lost(turns, toke
         assert asyncio.run(decoder.acount_tokens(chat.messages)) <= tokens
         if not chat.summary and chat.messages:
             assert chat.untrusted == any(turn.untrusted for turn in chat.remembered.turns)
-        elif any(untrusted for _, _, untrusted in turns[: number + 1]):
+        elif chat.messages and any(untrusted for _, _, untrusted in turns[: number + 1]):
             assert chat.untrusted
     roles = [message.role for message in chat.messages]
     assert roles == ["user", "assistant"] * (len(roles) // 2)
