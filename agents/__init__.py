@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+# At once, and before any other module does: importing agents.tool binds `agents.tool` to the module, once only.
+from agents.tool import Tool, tool
+
 if TYPE_CHECKING:
     from agents.agent import Agent
     from agents.budget import Budget
     from agents.events import Event, FinalAnswer, Observation, RunResult
     from agents.policy import ApprovalRequest, Policy
     from agents.secret import Secret
-    from agents.tool import Tool, tool
 
 # Each name and the module it is imported from when it is first asked for (PEP 562).
 _LAZY = {
@@ -26,8 +28,6 @@ _LAZY = {
     "Policy": "agents.policy",
     "RunResult": "agents.events",
     "Secret": "agents.secret",
-    "Tool": "agents.tool",
-    "tool": "agents.tool",
 }
 
 __all__ = [

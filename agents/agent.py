@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from agents.budget import Budget, Meter
 from agents.context import Context
 from agents.errors import ToolError
 from agents.events import Event, Mode, RunEnded, RunResult, RunStarted, Spent, ThoughtDelta
-from agents.grammar import final_answer
+from agents.grammar import action_constraint, final_answer
 from agents.output import answer_reader, answer_schema
 from agents.policy import Policy
 from agents.prompt import system_prompt
 from agents.react import events
 from agents.run import Run
 from agents.secret import Secret, redactor
-from agents.tool import Function, Tool
+from agents.tool import Function, Tool, fingerprint
 from agents.turn import Asking, choose_mode
 from decoder.base import Decoder, close_events, iterate_sync, run_sync
 from decoder.types import Message, Sampling
 
+if TYPE_CHECKING:
+    from agents.resume import Source
+
 Listener: TypeAlias = Callable[[Event], None]
-After: TypeAlias = RunResult | Sequence[Message]
+
+
+class Said(Protocol):
+    """A conversation that a run can go on from: a `RunResult`, a `Conversation`."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All of it, without the system message."""
+
+    @property
+    def untrusted(self) -> bool:
+        """Text that nobody vouches for is in it."""
+
+
+After: TypeAlias = Said | Sequence[Message]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +52,7 @@ class Agent:
 
     Attributes:
         decoder: any decoder. One that can be constrained cannot write a malformed action.
-        tools: what it may call: tools, or typed functions to make tools of.
+        tools: what it may call: tools, typed functions to make tools of, or tools of LangChain and LlamaIndex.
         name, instructions: who it is; instructions stand in the system message.
         budget: what a run may cost.
         policy: what may be done without asking, and whom to ask.
@@ -48,7 +67,7 @@ class Agent:
     """
 
     decoder: Decoder
-    tools: Sequence[Tool | Function] = ()
+    tools: Sequence[Tool | Function | object] = ()
     name: str = "agent"
     instructions: str = ""
     budget: Budget = field(default_factory=Budget)
@@ -81,7 +100,7 @@ class Agent:
         """Do a task and give the result, whatever ended it.
 
         Args:
-            after: an earlier result, or messages, that this task goes on from.
+            after: an earlier result, a conversation, or messages, that this task goes on from.
             listeners: called with every event, as well as the agent's own.
 
         Raises:
@@ -104,26 +123,112 @@ class Agent:
         finally:
             await close_events(happening)
 
+    def resume(
+        self, transcript: Source, *, listeners: Iterable[Listener] = (), despite_changes: bool = False
+    ) -> RunResult:
+        """`aresume` for code without an event loop."""
+        return run_sync(self.aresume(transcript, listeners=listeners, despite_changes=despite_changes))
+
+    def resume_stream(
+        self, transcript: Source, *, listeners: Iterable[Listener] = (), despite_changes: bool = False
+    ) -> Iterator[Event]:
+        """`aresume_stream` for code without an event loop."""
+        return iterate_sync(self.aresume_stream(transcript, listeners=listeners, despite_changes=despite_changes))
+
+    async def aresume(
+        self, transcript: Source, *, listeners: Iterable[Listener] = (), despite_changes: bool = False
+    ) -> RunResult:
+        """Go on with a run from its transcript, and give the result; a finished run's is given at once.
+
+        No call that has its observation is made again. One that was begun is made again only if it reads or is
+        idempotent; of any other the decoder is told that it may have taken effect.
+
+        Args:
+            transcript: its file, which is gone on with, or an open `Transcript`.
+            listeners: called with what happens from here on, as well as the agent's own.
+            despite_changes: go on although tools or the system prompt are not what they were; the run keeps the
+                system prompt that it began with.
+
+        Raises:
+            TranscriptError: it is damaged, being written, or of an agent that has changed.
+            DecoderError, UnparsableAction: as `arun`.
+        """
+        return await _result(self._resumed(transcript, listeners, False, despite_changes))
+
+    async def aresume_stream(
+        self, transcript: Source, *, listeners: Iterable[Listener] = (), despite_changes: bool = False
+    ) -> AsyncIterator[Event]:
+        """As `aresume`, yielding what happens from here on: `Resumed` first, or `RunEnded` alone. Raises as it."""
+        async with aclosing(self._resumed(transcript, listeners, True, despite_changes)) as happening:
+            async for event in happening:
+                yield event
+
+    def _resumed(
+        self, transcript: Source, listeners: Iterable[Listener], deltas: bool, despite_changes: bool
+    ) -> AsyncGenerator[Event]:
+        from agents.resume import resumed
+
+        return resumed(self, transcript, listeners, deltas, despite_changes)
+
+    def fork(
+        self,
+        transcript: Source,
+        step: int,
+        *,
+        task: str | None = None,
+        to: str | PathLike[str] | None = None,
+        listeners: Iterable[Listener] = (),
+    ) -> RunResult:
+        """`afork` for code without an event loop."""
+        return run_sync(self.afork(transcript, step, task=task, to=to, listeners=listeners))
+
+    async def afork(
+        self,
+        transcript: Source,
+        step: int,
+        *,
+        task: str | None = None,
+        to: str | PathLike[str] | None = None,
+        listeners: Iterable[Listener] = (),
+    ) -> RunResult:
+        """A new run that shares another's events up to the end of `step`, and goes on by itself.
+
+        What the shared steps cost counts for its budget. Effects of later steps of the other run are not undone.
+
+        Args:
+            transcript: of the other run, which stays as it is.
+            step: from 0, which shares nothing but the task.
+            task: what is to be done instead of the other run's task.
+            to: a file for its own transcript.
+
+        Raises:
+            TranscriptError: there is no such step or it gave the answer, the agent has changed, or `to` is in use.
+            DecoderError, UnparsableAction: as `arun`.
+        """
+        from agents.resume import forked
+
+        return await _result(forked(self, transcript, step, task, to, tuple(listeners)))
+
     async def _events(
         self, task: str, after: After, listeners: Iterable[Listener], deltas: bool, meter: Meter | None = None
     ) -> AsyncIterator[Event]:
-        mode = await self._mode()
+        mode = await self.ready_mode()
         started = self.started(task, after, mode)
         run = self.begin(started, deltas, meter)
         run.take(started)
-        async for event in heard(run, [*self.listeners, *listeners], first=started):
-            yield event
+        async with aclosing(heard(run, [*self.listeners, *listeners], first=started)) as happening:
+            async for event in happening:
+                yield event
 
-    async def _mode(self) -> Mode:
+    async def ready_mode(self) -> Mode:
+        """How this agent's decoder is asked; finds out what the decoder enforces. Raises DecoderError leaves."""
         await self.decoder.aready()
         return choose_mode(self.decoder, self.mode)
 
     def started(self, task: str, after: After, mode: Mode) -> RunStarted:
         """The first event of a new run."""
         tools = self._tools
-        history, untrusted = (
-            (after.messages, after.untrusted) if isinstance(after, RunResult) else (tuple(after), False)
-        )
+        history, untrusted = (tuple(after), False) if isinstance(after, Sequence) else (after.messages, after.untrusted)
         described = [*(tool.spec for tool in tools), final_answer(answer_schema(self.output))]
         redact = redactor(self.secrets)
         return RunStarted(
@@ -135,33 +240,40 @@ class Agent:
             model=self.decoder.model,
             tools=tuple(tool.name for tool in tools),
             history=history,
-            untrusted=untrusted,
+            untrusted=untrusted or any(tool.foreign for tool in tools),
+            thinking=self.thought_tokens > 0,
+            parallel=self.parallel,
+            setup=fingerprint(tools, described[-1].parameters),
         )
 
     def begin(self, started: RunStarted, deltas: bool, meter: Meter | None = None, spent: Spent | None = None) -> Run:
         """A run of this agent, before its first event. `meter` is a parent's; `spent` is of a part already done."""
+        answer, held = final_answer(answer_schema(self.output)), started.mode == "constrained"
         asking = Asking(
             decoder=self.decoder,
             mode=started.mode,
             tools=self._tools,
-            answer=final_answer(answer_schema(self.output)),
+            answer=answer,
+            actions=action_constraint(self._tools, answer, started.parallel) if held else None,
+            only_answer=action_constraint((), answer, started.parallel) if held else None,
             typed_answer=self.output is not None,
             sampling=self.sampling,
             thought_tokens=self.thought_tokens,
             action_tokens=self.action_tokens,
-            several=self.parallel,
+            several=started.parallel,
             deltas=deltas,
         )
-        context = Context(started.mode, self.thought_tokens > 0, self.parallel)
+        context = Context(started.mode, started.thinking, started.parallel)
         meter = Meter(self.budget, spent, meter)
-        return Run(asking, self.policy, meter, started, context, answer_reader(self.output), redactor(self.secrets))
+        reader, redact = answer_reader(self.output), redactor(self.secrets)
+        return Run(asking, self.policy, meter, started, context, reader, redact, user_task=started.task)
 
     @property
     def _tools(self) -> tuple[Tool, ...]:
         return tuple(each for each in self.tools if isinstance(each, Tool))
 
 
-async def heard(run: Run, listeners: Sequence[Listener], first: Event | None = None) -> AsyncIterator[Event]:
+async def heard(run: Run, listeners: Sequence[Listener], first: Event | None = None) -> AsyncGenerator[Event]:
     """The run's events, each told to the listeners before it is yielded; deltas are not told."""
     if first is not None:
         _tell(listeners, first)
@@ -191,7 +303,7 @@ async def _result(happening: AsyncIterator[Event]) -> RunResult:
     raise AssertionError("a run ended without RunEnded and without an error")
 
 
-def _made(function: Function) -> Tool:
-    from agents.tool import tool
+def _made(value: Any) -> Tool:
+    from agents.foreign import as_tool
 
-    return tool(function)
+    return as_tool(value)

@@ -6,6 +6,7 @@ A worker's meter reports to its parent's, so that a team stays inside the budget
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from agents.events import Ended, Spent
@@ -55,17 +56,28 @@ class Meter:
     Args:
         spent: what an earlier part of a resumed run has spent.
         parent: the meter of the run that called this one; it counts tokens, calls, money and approvals too.
+        clock: seconds from anywhere.
     """
 
-    def __init__(self, budget: Budget, spent: Spent | None = None, parent: Meter | None = None) -> None:
-        self.budget, self._parent = budget, parent
+    def __init__(
+        self,
+        budget: Budget,
+        spent: Spent | None = None,
+        parent: Meter | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.budget, self._parent, self._clock = budget, parent, clock
         self._spent = spent or Spent()
-        self._began = time.monotonic() - self._spent.seconds
+        self._began = clock() - self._spent.seconds
 
     @property
     def spent(self) -> Spent:
         """All that was spent up to now."""
-        return replace(self._spent, seconds=time.monotonic() - self._began)
+        return replace(self._spent, seconds=self._clock() - self._began)
+
+    def after(self, spent: Spent) -> Meter:
+        """The same meter with this spent already; what is above it has counted that, or never will."""
+        return Meter(self.budget, spent, self._parent, self._clock)
 
     def add(self, **counts: int) -> None:
         """Count `steps`, `tool_calls`, `truncations`, …: fields of `Spent`. Steps stay with this run."""

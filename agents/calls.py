@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from agents.events import Call, Observation
 from agents.policy import is_plain
-from agents.tool import Tool
+from agents.tool import Tool, ToolResult
 from decoder.errors import HearthError
 
 T = TypeVar("T")
@@ -53,7 +53,8 @@ async def carry_out(
     limit = tool.timeout if seconds is None else min(tool.timeout, seconds)
     try:
         value = await within(limit, call_function(tool.run, arguments))
-        text, error, plain = redact(as_text(value)), False, is_plain(value)
+        plain = not value.untrusted if isinstance(value, ToolResult) else is_plain(value)
+        text, error = redact(as_text(value.value if isinstance(value, ToolResult) else value)), False
     except OutOfTime:
         text, error, plain = _too_late(tool, limit), True, False
     except Exception as failure:  # noqa: BLE001  # a tool may raise anything, and the decoder is to read it

@@ -6,6 +6,7 @@ the cache; and folding a transcript's events gives the very messages that the ru
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
@@ -147,6 +148,16 @@ class Context:
             self._messages += [Message("tool", _shown([o]), tool_call_id=o.call.id) for o in observed]
         else:
             self._said.append(_shown(observed))
+
+
+def prompt_sha256(messages: Iterable[Message]) -> str:
+    """What tells one prompt from another, in 64 hex digits."""
+    digest = hashlib.sha256()
+    for message in messages:
+        calls = [[call.id, call.name, call.arguments] for call in message.tool_calls]
+        content = message.content if isinstance(message.content, str) else [str(part) for part in message.content]
+        digest.update(json.dumps([message.role, content, calls, message.tool_call_id]).encode())
+    return digest.hexdigest()
 
 
 def _shown(observed: list[Observation]) -> str:

@@ -59,7 +59,15 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The first event. `system` is the whole system message; `untrusted`: the history holds such text."""
+    """The first event: with those that follow, all that the run's prompts are made from.
+
+    Attributes:
+        system: the whole system message.
+        untrusted: the history holds text that nobody vouches for.
+        thinking, parallel: a thought comes before an action, and an action may be several calls.
+        setup: sha256 of the tools' schemas and effects and of the answer's schema; a run goes on with the same.
+        forked_from: "run id:step" of the run that it shares its first steps with.
+    """
 
     run_id: str
     agent: str
@@ -70,11 +78,27 @@ class RunStarted:
     tools: tuple[str, ...] = ()
     history: tuple[Message, ...] = ()
     untrusted: bool = False
+    thinking: bool = True
+    parallel: bool = False
+    setup: str = ""
+    forked_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The run goes on here after it was interrupted, from its transcript."""
+
+    step: int
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderCalled:
-    """A call of the decoder has ended. `purpose` "turn" is a thought and an action in one."""
+    """A call of the decoder has ended.
+
+    Attributes:
+        purpose: "turn" is a thought and an action in one.
+        prompt: sha256 of the messages that were sent (`context.prompt_sha256`), so that a replay can tell.
+    """
 
     step: int
     purpose: Purpose
@@ -82,6 +106,7 @@ class DecoderCalled:
     seconds: float
     finish_reason: FinishReason = "stop"
     model: str = ""
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +224,10 @@ class FinalAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Nested:
-    """An event of an agent that this one called."""
+    """An event of an agent that this one called, by the call `call_id`."""
 
     step: int
+    call_id: str
     agent: str
     event: Event
 
@@ -241,6 +267,7 @@ class RunEnded:
 
 Event: TypeAlias = (
     RunStarted
+    | Resumed
     | DecoderCalled
     | ThoughtDelta
     | Thought

@@ -6,14 +6,16 @@ It puts the parts together and decides nothing itself: `turn.py` asks the decode
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from agents import turn
-from agents.acting import act
+from agents.acting import act, answered, hinted
 from agents.calls import as_text
 from agents.errors import UnparsableAction
-from agents.events import Ended, Event, Hint, RunEnded, RunResult, Truncated, Unparsable
+from agents.events import Ended, Event, FinalAnswer, Hint, RunEnded, RunResult, Truncated, Unparsable
+from agents.run import Outside as Outside
 from agents.run import Run as Run
 from agents.tool import FINAL_ANSWER
 from decoder.base import close_events
@@ -22,22 +24,24 @@ from decoder.types import assistant, user
 MOST_CUT_OFF = 3
 
 
-async def events(run: Run) -> AsyncIterator[Event]:
+async def events(run: Run) -> AsyncGenerator[Event]:
     """All that happens from here on, ended by `RunEnded`. Raises DecoderError leaves and UnparsableAction."""
+    for owed in [*answered(run), *hinted(run)]:  # in a run that goes on: it may not have been written
+        yield owed
     while run.context.awaits != "nothing":
         acting = run.context.awaits == "calls"
         if not acting and (ended := _over(run)):
             yield _end(run, ended)
             return
-        happening = act(run) if acting else _turn(run)
         try:
-            async for event in happening:
-                yield event
+            async with aclosing(act(run) if acting else _turn(run)) as happening:
+                async for event in happening:
+                    yield event
+                    if isinstance(event, FinalAnswer):
+                        break
         except turn.OutOfBudget as over:
             yield _end(run, over.ended)
             return
-        finally:
-            await close_events(happening)
     yield _end(run, "answer", run.answer)
 
 
@@ -46,16 +50,16 @@ def _over(run: Run) -> Ended | None:
     return run.meter.exhausted() or ("truncated" if run.cut_off >= MOST_CUT_OFF else None)
 
 
-async def _turn(run: Run) -> AsyncIterator[Event]:
+async def _turn(run: Run) -> AsyncGenerator[Event]:
     """One step: what the decoder thinks and decides."""
     only_answer = run.force or run.meter.must_answer()
-    run.answer_only, run.forced = bool(only_answer), run.forced and bool(only_answer)
+    run.forced = run.forced and bool(only_answer)
     run.meter.add(steps=1)
     if run.context.awaits == "turn":
         run.context.step += 1
     if only_answer and not run.forced:
         yield run.took(Hint(run.context.step, f"{only_answer} Call {FINAL_ANSWER} now.", force_answer=True))
-    asked = turn.ask(run.asking, run.context, run.meter, run.answer_only)
+    asked = run.outside.ask(run.asking, run.context, run.meter, bool(only_answer))
     try:
         async for event in asked:
             yield run.took(event)

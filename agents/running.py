@@ -5,7 +5,7 @@ An agent that is a tool finds here the meter that it shares, and where its event
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -20,8 +20,11 @@ class Running:
 
     Attributes:
         task: the user's words at the root of it all.
+        depth: runs around this one; 0 for the outermost.
         untrusted: text that nobody vouches for is in the conversation that made this call.
         emit: adds an event to the run's stream.
+        told: waits until the listeners know of all that was emitted: before a worker's tool starts, say, so that a
+            transcript knows of it.
     """
 
     run_id: str
@@ -32,6 +35,8 @@ class Running:
     meter: Meter
     policy: Policy
     emit: Callable[[Event], None]
+    told: Callable[[], Awaitable[None]]
+    depth: int = 0
 
 
 _running: ContextVar[Running | None] = ContextVar("hearth_running", default=None)

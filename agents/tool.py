@@ -5,8 +5,10 @@ Knows nothing of the loop that calls it. Reading a signature is `signature.py`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, overload
 
 from agents.errors import ToolError
@@ -35,6 +37,9 @@ class Tool:
         trusted: the result is vouched for and does not taint. Numbers, booleans and None never do.
         idempotent: may be called again when it is not known whether a first call took effect.
         max_characters: of the result that is shown; the rest is left out with a notice.
+        final: its result is the agent's answer, and ends the run.
+        foreign: its description was written by someone who is not vouched for. It stands in the prompt from the
+            start, so a run that has such a tool is tainted from the start.
     """
 
     name: str
@@ -47,6 +52,8 @@ class Tool:
     trusted: bool = False
     idempotent: bool = False
     max_characters: int = 8_000
+    final: bool = False
+    foreign: bool = False
 
     def __post_init__(self) -> None:
         plain = self.name.translate(str.maketrans("_-.", "aaa"))
@@ -67,6 +74,14 @@ class Tool:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The function itself, for code that is no agent."""
         return self.run(*args, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """A result that says by itself whether it taints, in place of what its tool declares."""
+
+    value: Any
+    untrusted: bool
 
 
 @overload
@@ -91,6 +106,14 @@ def tool(function: Function | None = None, **options: Any) -> Tool | Callable[[F
         if unknown:
             known = ", ".join(Tool.__dataclass_fields__)
             raise ToolError(STEP, f"unknown options: {', '.join(sorted(unknown))}", f"Known: {known}")
-        return replace(read_signature(function), **options)
+        return read_signature(function, **options)
 
     return make if function is None else make(function)
+
+
+def fingerprint(tools: Sequence[Tool], answer: Mapping[str, Any]) -> str:
+    """sha256 of what tools promise and what the answer may be: a run that is resumed goes on with the same."""
+    promises = [
+        [t.name, t.description, t.parameters, t.effect, t.idempotent, t.trusted, t.final, t.foreign] for t in tools
+    ]
+    return hashlib.sha256(json.dumps([promises, answer], default=str).encode()).hexdigest()

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from agents.budget import Meter
-from agents.context import Context
+from agents.context import Context, prompt_sha256
 from agents.events import (
     Action,
     Call,
@@ -30,7 +31,7 @@ from agents.events import (
     Truncated,
     Unparsable,
 )
-from agents.grammar import action_constraint, read_action
+from agents.grammar import read_action
 from agents.tool import Tool
 from decoder import types
 from decoder.base import Decoder, close_events
@@ -64,6 +65,8 @@ class Asking:
         thought_tokens: most tokens of a thought; 0 leaves thoughts out (mode "constrained").
         action_tokens: most tokens of an action.
         deltas: yield thoughts piece by piece too.
+        actions, only_answer: what an action may be, and what it may be when only the answer may follow (mode
+            "constrained"); built once, since each step needs them.
     """
 
     decoder: Decoder
@@ -76,6 +79,8 @@ class Asking:
     action_tokens: int
     several: bool
     deltas: bool
+    actions: Constraint | None = None
+    only_answer: Constraint | None = None
 
 
 def choose_mode(decoder: Decoder, wanted: Mode | None) -> Mode:
@@ -90,7 +95,7 @@ def choose_mode(decoder: Decoder, wanted: Mode | None) -> Mode:
     return wanted or ("constrained" if able else "text")
 
 
-async def ask(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncIterator[Event]:
+async def ask(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
     """One turn's events: what was thought and decided, and each decoder call's cost.
 
     Args:
@@ -98,30 +103,35 @@ async def ask(asking: Asking, context: Context, meter: Meter, only_answer: bool)
     """
     if asking.mode == "constrained":
         if asking.thought_tokens and context.awaits == "turn":
-            async for event in _think(asking, context, meter):
+            async with aclosing(_think(asking, context, meter)) as happening:
+                async for event in happening:
+                    yield event
+        async with aclosing(_act(asking, context, meter, only_answer)) as happening:
+            async for event in happening:
                 yield event
-        async for event in _act(asking, context, meter, only_answer):
-            yield event
     else:
-        async for event in _whole_turn(asking, context, meter, only_answer):
-            yield event
+        async with aclosing(_whole_turn(asking, context, meter, only_answer)) as happening:
+            async for event in happening:
+                yield event
 
 
-async def _think(asking: Asking, context: Context, meter: Meter) -> AsyncIterator[Event]:
+async def _think(asking: Asking, context: Context, meter: Meter) -> AsyncGenerator[Event]:
     asked = _Asked("thought", replace(asking.sampling, stop=(*asking.sampling.stop, *THOUGHT_STOPS)))
-    async for event in _generate(asking, context, meter, asked, asking.thought_tokens):
-        yield event
+    async with aclosing(_generate(asking, context, meter, asked, asking.thought_tokens)) as happening:
+        async for event in happening:
+            yield event
     choice = asked.choice
     yield Thought(context.step, choice.text.strip() or "…", choice.finish_reason == "length")
 
 
-async def _act(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncIterator[Event]:
+async def _act(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
     tools = () if only_answer else asking.tools
     # The grammar says where an action ends; a stop string would only cut it off.
     asked = _Asked("action", replace(asking.sampling, stop=()))
-    asked.constraint = action_constraint(tools, asking.answer, asking.several)
-    async for event in _generate(asking, context, meter, asked, asking.action_tokens):
-        yield event
+    asked.constraint = asking.only_answer if only_answer else asking.actions
+    async with aclosing(_generate(asking, context, meter, asked, asking.action_tokens)) as happening:
+        async for event in happening:
+            yield event
     choice = asked.choice
     if choice.finish_reason == "length":
         yield Truncated(context.step, choice.text, asked.sampling.max_tokens or 0)
@@ -140,15 +150,18 @@ def _let_through(choice: Choice) -> ConstraintIgnored:
     return ConstraintIgnored(STEP, f"the decoder let through {said[:80]!r}", "Report it to its server")
 
 
-async def _whole_turn(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncIterator[Event]:
+async def _whole_turn(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
     native = asking.mode == "native"
     asked = _Asked("turn", asking.sampling)
     if native:
         asked.tools = _offered(asking, only_answer)
     else:
         asked.sampling = replace(asking.sampling, stop=(*asking.sampling.stop, *TURN_STOPS))
-    async for event in _generate(asking, context, meter, asked, asking.thought_tokens + asking.action_tokens):
-        yield event
+    async with aclosing(
+        _generate(asking, context, meter, asked, asking.thought_tokens + asking.action_tokens)
+    ) as happening:
+        async for event in happening:
+            yield event
     most = asked.sampling.max_tokens or 0
     yield (_read_native if native else _read_text)(asked.choice, context, asking, most)
 
@@ -206,7 +219,7 @@ class _Asked:
         return self.completion.choices[0]
 
 
-async def _generate(asking: Asking, context: Context, meter: Meter, asked: _Asked, limit: int) -> AsyncIterator[Event]:
+async def _generate(asking: Asking, context: Context, meter: Meter, asked: _Asked, limit: int) -> AsyncGenerator[Event]:
     """One decoder call of at most `limit` tokens, within what is left of the run; ended by `DecoderCalled`.
 
     Raises OutOfBudget.
@@ -215,22 +228,21 @@ async def _generate(asking: Asking, context: Context, meter: Meter, asked: _Aske
     prompt, decoder = context.messages(), asking.decoder
     most = await _room(decoder, prompt, meter, limit)
     asked.sampling = replace(asked.sampling, n=1, max_tokens=most)
-    events = _events(asked, decoder, prompt, meter, asking.deltas and asked.purpose != "action")
-    try:
+    streamed = asking.deltas and asked.purpose != "action"
+    async with aclosing(_events(asked, decoder, prompt, meter, streamed)) as events:
         async for event in events:
             if isinstance(event, TextDelta):
                 yield ThoughtDelta(context.step, event.text)
-    finally:
-        await close_events(events)
     assert asked.completion is not None  # noqa: S101
-    usage, reason = asked.completion.usage, asked.completion.finish_reason
+    usage, reason, seconds = asked.completion.usage, asked.completion.finish_reason, time.monotonic() - began
     meter.use(usage)
-    yield DecoderCalled(context.step, asked.purpose, usage, time.monotonic() - began, reason, decoder.model)
+    sent = prompt_sha256(prompt)
+    yield DecoderCalled(context.step, asked.purpose, usage, seconds, reason, decoder.model, sent)
 
 
 async def _events(
     asked: _Asked, decoder: Decoder, prompt: Sequence[Message], meter: Meter, streamed: bool
-) -> AsyncIterator[types.Event]:
+) -> AsyncGenerator[types.Event]:
     """The decoder's events, each waited for no longer than the run lasts.
 
     No timeout is open while an event is with the reader: it would cancel whatever that does meanwhile.

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from rag import KnowledgeBase
 from rag.embed import SentenceEmbedder
+from rag.index import index as index_files
+from rag.settings import RagSettings
 from rag.types import Passage
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ class RememberingEmbedder(SentenceEmbedder):
         super().__init__()
         self.known: dict[str, NDArray[np.float32]] = {}
         self.queries: dict[str, NDArray[np.float32]] = {}
+        self.tokens: dict[str, NDArray[np.float32]] = {}
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, the new ones embedded now."""
@@ -123,13 +126,21 @@ class RememberingEmbedder(SentenceEmbedder):
             self.queries[text] = super().embed_query(text)
         return self.queries[text]
 
+    def embed_tokens(self, text: str) -> NDArray[np.float32]:
+        """The unit vectors of the tokens, embedded once."""
+        if text not in self.tokens:
+            self.tokens[text] = super().embed_tokens(text)
+        return self.tokens[text]
 
-def index(articles: Sequence[Article], folder: Path, embedder: SentenceEmbedder) -> KnowledgeBase:
+
+def index(
+    articles: Sequence[Article], folder: Path, embedder: SentenceEmbedder, settings: RagSettings | None = None
+) -> KnowledgeBase:
     """A knowledge base of these articles, one text file each, with everything in `folder`."""
     files = folder / "files"
     files.mkdir(parents=True)
     for article in articles:
         (files / f"{article.title}.txt").write_text(SEPARATOR.join(article.paragraphs), encoding="utf-8")
     base = KnowledgeBase("bench", embedder=embedder, home=folder / "indexes")
-    base.add(files)
+    index_files([files], base.store, embedder, settings=settings)
     return base

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -37,16 +38,42 @@ def schema_of(cls: type) -> dict[str, Any]:
         raise _refused(f"no JSON schema of {cls.__name__}: {str(error).splitlines()[0]}") from error
 
 
-def readable(cls: Any) -> Any:
-    """A TypedDict as pydantic accepts it: before Python 3.12 it reads only those of typing_extensions."""
-    if not typing.is_typeddict(cls):
-        return cls
+def readable(hint: Any) -> Any:
+    """A hint with every TypedDict in it as pydantic accepts it: before 3.12 only those of typing_extensions."""
+    return _readable(hint, {})
+
+
+def _readable(hint: Any, known: dict[Any, Any]) -> Any:
+    if typing.is_typeddict(hint):
+        return known[hint] if hint in known else _typed_dict(hint, known)
+    arguments = typing.get_args(hint)
+    if not arguments or typing.get_origin(hint) is typing.Literal:
+        return hint
+    made = tuple(_readable(each, known) for each in arguments)
+    if made == arguments:
+        return hint
+    if isinstance(hint, types.UnionType):
+        return typing.Union[made]  # noqa: UP007  # made here, not written
+    if isinstance(hint, types.GenericAlias):
+        return types.GenericAlias(typing.cast(type, hint.__origin__), made)
+    return hint.copy_with(made[:1]) if typing.get_origin(hint) is typing.Annotated else hint.copy_with(made)
+
+
+def _typed_dict(cls: Any, known: dict[Any, Any]) -> Any:
+    """The same TypedDict by typing_extensions. It is known before its fields are, which may be of it again."""
     extensions = importlib.import_module("typing_extensions")
-    fields = {
-        key: (extensions.Required if key in cls.__required_keys__ else extensions.NotRequired)[readable(hint)]
-        for key, hint in typing.get_type_hints(cls).items()
-    }
-    return extensions.TypedDict(cls.__name__, fields)
+    made = known[cls] = extensions.TypedDict(cls.__name__, {})
+    fields = {}
+    for key, hint in typing.get_type_hints(cls, include_extras=True).items():
+        marked = typing.get_origin(hint) in (typing.Required, typing.NotRequired)
+        inner = typing.get_args(hint)[0] if marked else hint
+        needed = typing.get_origin(hint) is typing.Required if marked else key in cls.__required_keys__
+        fields[key] = (extensions.Required if needed else extensions.NotRequired)[_readable(inner, known)]
+    made.__annotations__ = fields
+    made.__required_keys__ = frozenset(k for k, v in fields.items() if typing.get_origin(v) is extensions.Required)
+    made.__optional_keys__ = frozenset(fields) - made.__required_keys__
+    made.__doc__ = cls.__doc__
+    return made
 
 
 def as_mapping(schema: object) -> Mapping[str, Any]:

@@ -1,26 +1,16 @@
 """The grounded-answer prompt: a question, numbered passages, and the rules for citing them.
 
-What never changes stands first, the question last, so that a prefix cache serves as much as it can.
+Its text is `library/grounded-answer.md`, which a user's file of that name replaces. What never changes stands first,
+the question last, so that a prefix cache serves as much as it can.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from decoder.types import Message, system, user
-from prompts.untrusted import UNTRUSTED_RULE, mark_untrusted
+from decoder.types import Message
 
 REFUSAL = "The documents do not say."
-
-RULES = f"""You answer questions from numbered passages, and from nothing else.
-
-- Use only what the passages say. Do not add what you know from elsewhere.
-- End every sentence with the number of the passage that supports it in square brackets, like this: [1].
-- Keep names and numbers exactly as the passage writes them.
-- Answer in one to four short sentences, in the language of the question.
-- If the passages do not hold the answer, reply with exactly: {REFUSAL}
-
-{UNTRUSTED_RULE}"""
 
 
 def grounded_answer(
@@ -32,7 +22,12 @@ def grounded_answer(
         passages: texts, best first; passage n is cited as [n].
         labels: where each comes from, for the reader.
         history: earlier turns of user and assistant, oldest first; their citation numbers meant other passages.
+
+    Raises PromptError when the user's own grounded-answer.md cannot be used.
     """
+    from prompts.folders import load
+    from prompts.variables import Quoted
+
     earlier = tuple(turn for turn in history if turn.role in ("user", "assistant"))
-    asked = f"{mark_untrusted(passages, labels)}\n\nQuestion: {question.strip()}"
-    return (system(RULES), *earlier, user(asked))
+    quoted = [Quoted(text, label) for text, label in zip(passages, labels or [""] * len(passages), strict=True)]
+    return load("grounded-answer").render(question=question.strip(), passages=quoted, history=earlier, refusal=REFUSAL)

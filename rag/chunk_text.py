@@ -207,7 +207,11 @@ class TextCutter:
 
     def fits(self, start: int, end: int, limit: int | None = None) -> bool:
         """Whether the span has at most `limit` tokens, `max_tokens` when None."""
-        return self.count(self.text[start:end]) <= (self.max_tokens if limit is None else limit)
+        most = self.max_tokens if limit is None else limit
+        # Twice over within its first characters: more text does not undo that, so the rest need not be counted.
+        if end - start > WINDOW and self.count(self.text[start : start + WINDOW]) > 2 * most:
+            return False
+        return self.count(self.text[start:end]) <= most
 
     def trim(self, start: int, end: int) -> Span:
         """The span without white space around it."""

@@ -81,6 +81,13 @@ class Embedder(ABC):
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """Unit vector of a query: float32, shape [dimension]."""
 
+    def embed_tokens(self, text: str) -> NDArray[np.float32] | None:
+        """Unit vectors of a text's tokens in their context: float32, shape [tokens, width].
+
+        None where none are to be had: many embedders give a vector for the whole text alone.
+        """
+        return None
+
     @abstractmethod
     def count(self, text: str) -> int:
         """Tokens in `text`, without the markers that the model adds around it."""
@@ -179,6 +186,10 @@ class SentenceEmbedder(Embedder):
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """Unit vector of a query, with the model's query prompt where it has one."""
         return self.runtime.embed_query(text)
+
+    def embed_tokens(self, text: str) -> NDArray[np.float32]:
+        """Unit vectors of a text's tokens, as the model's last layer has them, its own markers included."""
+        return self.runtime.embed_tokens(text)
 
 
 def collect(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:

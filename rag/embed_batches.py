@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag.embed_counts import TokenCounts
 from rag.embed_model import STEP
 from rag.errors import EmbedderError
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-MEMO = 65_536
-"""Counts that are remembered: cutting a text asks for the same stretches again."""
-MEMO_CHARACTERS = 2_000
 TEXTS_AT_ONCE = 2_048
 """Texts that are tokenised together; their ids are in memory together."""
 
@@ -28,25 +26,15 @@ class Tokens:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._counts: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def count(self, text: str) -> int:
         """Tokens in `text`, without the markers."""
-        known = self._counts.get(text)
-        if known is None:
-            known = len(self._counter.encode(text, add_special_tokens=False).ids)
-            self._remember({text: known})
-        return known
+        return self._counts.count(text)
 
     def count_many(self, texts: Sequence[str]) -> list[int]:
         """Tokens in each text; several are tokenised at once, on all cores."""
-        missing = list({text for text in texts if text not in self._counts})
-        encodings = self._counter.encode_batch_fast(missing, add_special_tokens=False)
-        found = {text: len(encoding.ids) for text, encoding in zip(missing, encodings, strict=True)}
-        counts = [found[text] if text in found else self.count(text) for text in texts]
-        self._remember(found)
-        return counts
+        return self._counts.count_many(texts)
 
     def ids(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
         """Token ids with the markers, cut to `max_tokens`."""
@@ -57,11 +45,11 @@ class Tokens:
     @cached_property
     def pad(self) -> int:
         """The id that fills a row; it is masked, so that any will do."""
-        return self._counter.token_to_id("[PAD]") or 0
+        return self._cutter.token_to_id("[PAD]") or 0
 
     @cached_property
-    def _counter(self) -> Tokenizer:
-        return self._load()
+    def _counts(self) -> TokenCounts:
+        return TokenCounts(self._load())
 
     @cached_property
     def _cutter(self) -> Tokenizer:
@@ -77,12 +65,6 @@ class Tokens:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
-
-    def _remember(self, counts: dict[str, int]) -> None:
-        with self._lock:
-            if len(self._counts) + len(counts) > MEMO:
-                self._counts.clear()
-            self._counts.update((text, count) for text, count in counts.items() if len(text) <= MEMO_CHARACTERS)
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

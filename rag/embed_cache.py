@@ -105,6 +105,10 @@ class CachedEmbedder(Embedder):
                 self._queries.popitem(last=False)
         return vector
 
+    def embed_tokens(self, text: str) -> NDArray[np.float32] | None:
+        """Unit vectors of a text's tokens, computed each time: there are hundreds of them."""
+        return self.inner.embed_tokens(text)
+
     def _key(self, kind: Kind, text: str) -> bytes:
         return hashlib.sha256(f"{self.fingerprint}|{kind}|{text}".encode("utf-8", "surrogatepass")).digest()
 

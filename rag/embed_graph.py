@@ -10,7 +10,10 @@ MASKED = -1e9
 
 
 def build_graph(folder: Path, config: dict[str, Any], openvino: Any) -> Any:
-    """The model as an `openvino.Model`: ids and mask, int64, [batch, tokens], to unit vectors, [batch, dimension].
+    """The model as an `openvino.Model`.
+
+    From ids and mask, int64, [batch, tokens], to unit vectors, [batch, dimension], and to what they are the mean of:
+    the last layer's states, [batch, tokens, dimension].
 
     Raises:
         KeyError, ValueError, OSError: the weights are not those of a BERT.
@@ -24,7 +27,8 @@ def build_graph(folder: Path, config: dict[str, Any], openvino: Any) -> Any:
     weight = ops.unsqueeze(shown, bert.axes(2))
     total = ops.reduce_sum(ops.multiply(hidden, weight), bert.axes(1))
     mean = ops.divide(total, ops.reduce_sum(weight, bert.axes(1)))
-    return openvino.Model([ops.normalize_l2(mean, bert.axes(1), 1e-12, "max")], [ids, mask], "embedder")
+    unit = ops.normalize_l2(mean, bert.axes(1), 1e-12, "max")
+    return openvino.Model([unit, hidden], [ids, mask], "embedder")
 
 
 class _Bert:

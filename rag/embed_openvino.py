@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TELEMETRY = "openvino_telemetry"
+VECTORS, STATES = 0, 1
+"""Outputs of the graph."""
 _importing = threading.Lock()
 
 
@@ -60,13 +62,21 @@ class OpenVinoRuntime(Runtime):
         vector: NDArray[np.float32] = self._run(self._tokens.ids([text], self.max_tokens))[0]
         return vector
 
-    def _run(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    def embed_tokens(self, text: str) -> NDArray[np.float32]:
+        """Unit vectors of a text's tokens, the two markers included."""
+        import numpy as np
+
+        states: NDArray[np.float32] = self._run(self._tokens.ids([text], self.max_tokens), STATES)[0]
+        vectors: NDArray[np.float32] = states / np.linalg.norm(states, axis=1, keepdims=True)
+        return vectors
+
+    def _run(self, rows: Sequence[Sequence[int]], output: int = VECTORS) -> NDArray[np.float32]:
         import numpy as np
 
         if not hasattr(self._local, "request"):
             self._local.request = self._compiled.create_infer_request()
-        outputs = self._local.request.infer(list(padded(rows, self._tokens.pad)))
-        return np.array(outputs[0], dtype=np.float32)  # a copy: the request writes here again
+        outputs = self._local.request.infer(list(padded(rows, self._tokens.pad)), share_outputs=True)
+        return np.array(outputs[output], dtype=np.float32)  # a copy: the request writes here again
 
 
 def load_openvino() -> Any:

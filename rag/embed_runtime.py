@@ -47,6 +47,10 @@ class Runtime(ABC):
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """Unit vector of a query."""
 
+    @abstractmethod
+    def embed_tokens(self, text: str) -> NDArray[np.float32]:
+        """Unit vectors of a text's tokens, as the last layer has them: shape [tokens, width]."""
+
 
 def choose(
     folder: Path, fingerprint: str, layout: Layout | None, tokens: Tokens, wanted: str, device: str | None

@@ -53,6 +53,15 @@ class TorchRuntime(Runtime):
             vector = self._model.encode_query([text], **_options(1))[0]
         return np.asarray(vector, dtype=np.float32)
 
+    def embed_tokens(self, text: str) -> NDArray[np.float32]:
+        """Unit vectors of a text's tokens, without any prompt."""
+        from torch.nn.functional import normalize
+
+        with self._lock:
+            states = self._model.encode([text], output_value="token_embeddings", **_options(1))[0]
+        vectors: NDArray[np.float32] = normalize(states.float(), dim=-1).cpu().numpy()
+        return vectors
+
 
 def _options(batch_size: int) -> dict[str, Any]:
     return {"batch_size": batch_size, "normalize_embeddings": True, "show_progress_bar": False}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LEAST_COSINE = 0.99
-GRAPH = 1
+GRAPH = 2
 """Raised when the graph changes: what was noted of the one before does not count."""
 REFERENCE = Path(__file__).with_name("all-minilm-l6-v2-probes.safetensors")
 REFERENCE_READS = 256

@@ -12,7 +12,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from uuid import UUID
@@ -173,11 +173,14 @@ def list_indexes(settings: RagSettings) -> list[str]:
     return index_names(connect(settings))
 
 
+PASSAGE_FIELDS = tuple(each.name for each in fields(Passage))
+
+
 def to_payload(passage: Passage) -> dict[str, Any]:
     """Everything of a passage, as JSON, so that it can be rebuilt from the store alone, and `facts` to filter by."""
     metadata = {key: list(value) if isinstance(value, tuple) else value for key, value in passage.metadata.items()}
     lists = {"heading": list(passage.heading), "readers": list(passage.readers), "metadata": metadata}
-    return {**asdict(passage), **lists, "facts": facts(passage)}
+    return {name: getattr(passage, name) for name in PASSAGE_FIELDS} | lists | {"facts": facts(passage)}
 
 
 def facts(passage: Passage) -> list[str]:

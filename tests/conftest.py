@@ -1,11 +1,32 @@
-"""What tests of several rooms share: an empty home, and a web server on loopback that answers as it is told to."""
+"""What tests of several rooms share: an empty home, a web server on loopback that answers as it is told to, a tiny
+random Llama made on the spot, and one real vLLM process for the whole session.
+"""
 
 import asyncio
+import json
 import os
 import threading
 from contextlib import suppress
 
 import pytest
+
+from decoder.server import serve
+from decoder.server_errors import VllmMissing
+from decoder.server_options import ServeOptions, find_python
+
+CORPUS = [
+    "The hearth is in the middle of the house, and people gather round it in the evening.",
+    "A decoder writes one token after another; each is drawn from a distribution over the vocabulary.",
+    '{"name": "search", "arguments": {"query": "how is bread baked?", "limit": 5}}',
+    "Question: what is the capital of France? Answer: Paris. Sources: [1], [2] and [3].",
+    "def add(left: int, right: int) -> int:\n    return left + right\n",
+] * 8
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] or '' }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+ROLES = ["<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -87,3 +108,132 @@ def web():
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
     loop.close()
+
+
+def build_tokenizer(folder):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<|pad|>", "<|begin|>", "<|end|>", *ROLES]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=512, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<|pad|>", bos_token="<|begin|>", eos_token="<|end|>"
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    fast.save_pretrained(folder)
+    return fast
+
+
+def build_llama(folder):
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = build_tokenizer(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        initializer_range=0.2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def build_adapter(folder, llama, seed, rank=4):
+    """A random LoRA on the attention projections, large enough to change every answer."""
+    import torch
+    from safetensors.torch import save_file
+
+    config = json.loads((llama / "config.json").read_text())
+    width = config["hidden_size"]
+    generator = torch.Generator().manual_seed(seed)
+    weights = {}
+    for layer in range(config["num_hidden_layers"]):
+        for module in ("q_proj", "o_proj"):
+            key = f"base_model.model.model.layers.{layer}.self_attn.{module}"
+            weights[f"{key}.lora_A.weight"] = torch.randn(rank, width, generator=generator)
+            weights[f"{key}.lora_B.weight"] = torch.randn(width, rank, generator=generator)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / "adapter_model.safetensors")
+    described = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": str(llama),
+        "r": rank,
+        "lora_alpha": rank,
+        "lora_dropout": 0.0,
+        "target_modules": ["q_proj", "o_proj"],
+        "bias": "none",
+        "inference_mode": True,
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(described))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory):
+    """A folder with a random Llama of 0.7M parameters (head size 32), its tokenizer and its chat template."""
+    pytest.importorskip("transformers", reason="the tiny model is made with transformers")
+    pytest.importorskip("torch", reason="the tiny model is made with torch")
+    return build_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def make_adapter(tiny_llama, tmp_path_factory):
+    """make_adapter(seed, rank=4) -> folder of a random LoRA adapter of the tiny Llama."""
+
+    def make(seed, rank=4):
+        return build_adapter(tmp_path_factory.mktemp("adapters") / "lora", tiny_llama, seed, rank)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def vllm_home(tmp_path_factory):
+    """HEARTH_HOME of the vLLM process; set it to use more of `vllm_server` than its address."""
+    return tmp_path_factory.mktemp("vllm-home")
+
+
+@pytest.fixture(scope="session")
+def vllm_server(tiny_llama, vllm_home):
+    """The one vLLM process of the session, with a home of its own: `base_url` (with /v1) and `model`.
+
+    It is stopped when the session ends, however it ends.
+    """
+    try:
+        find_python()
+    except VllmMissing as missing:
+        pytest.skip(f"vLLM is not installed: {missing}")
+    options = ServeOptions(
+        name="tiny-llama",
+        max_model_len=2048,
+        dtype="float32",
+        kv_cache_gib=1,
+        enforce_eager=True,
+        lora=True,
+        max_lora_rank=8,
+        restart_delay=0.1,
+        start_timeout=280,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEARTH_HOME", str(vllm_home))
+        server = serve(str(tiny_llama), options)
+    yield server
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEARTH_HOME", str(vllm_home))
+        server.stop()

@@ -20,6 +20,8 @@ HEAVY = (
     "numpy",
     "pydantic",
     "aiohttp",
+    "jinja2",
+    "yaml",
 )
 
 
@@ -59,8 +61,8 @@ PLACES = {
     "peft": ("alignment/",),
     "diffusers": ("generators/",),
     "streamlit": ("ui/",),
-    "langchain_core": ("decoder/langchain", "rag/langchain.py"),
-    "llama_index": ("decoder/llamaindex", "rag/llamaindex.py", "rag/chunk"),
+    "langchain_core": ("decoder/langchain", "prompts/langchain", "rag/langchain.py", "agents/langchain"),
+    "llama_index": ("decoder/llamaindex", "prompts/llamaindex.py", "rag/llamaindex.py", "rag/chunk", "agents/llamaindex"),
     "ray": ("rag/ray",),
     "pickle": (),
 }

@@ -173,6 +173,23 @@ def test_ids_are_stable_and_of_source_content_and_place():
     assert uuid.UUID(chunk(one)[0].id).version == 5
 
 
+def test_a_text_that_is_much_too_long_is_not_counted_whole():
+    asked = []
+
+    def count(text):
+        asked.append(len(text))
+        return estimate_tokens(text)
+
+    passages = chunk(document("Some words of a long text. " * 5_000, "text/plain"), 100, 20, count)
+    assert len(passages) > 100
+    assert max(asked) <= 20_000
+
+
+def test_two_words_far_apart_are_one_passage():
+    text = "one" + " " * 50_000 + "two"
+    assert [passage.text for passage in chunk(document(text, "text/plain"), 8)] == [text]
+
+
 def test_only_white_space_makes_no_passage():
     assert chunk(document(" \n\n\t")) == []
 

@@ -54,6 +54,16 @@ def test_vectors_do_not_depend_on_order_or_company(minilm):
     assert minilm.embed([]).shape == (0, 384)
 
 
+def test_a_vector_is_the_mean_of_its_tokens_which_are_unit_length(minilm):
+    text = "A cat sits on the mat."
+    tokens = minilm.embed_tokens(text)
+    assert tokens.shape == (minilm.count(text) + 2, 384)  # and the two markers
+    assert tokens.dtype == np.float32
+    assert np.linalg.norm(tokens, axis=1) == pytest.approx(np.ones(len(tokens)), abs=1e-5)
+    assert tokens.mean(axis=0) @ minilm.embed([text])[0] / np.linalg.norm(tokens.mean(axis=0)) > 0.97
+    assert len(minilm.embed_tokens("word " * 1000)) == minilm.max_tokens
+
+
 def test_tokens_are_counted_beyond_what_the_model_reads(minilm):
     assert minilm.count("") == 0
     assert minilm.count("A cat sits.") == 4

@@ -57,6 +57,12 @@ def test_what_is_known_is_not_embedded_again(embedder, make_embedder, cached, fo
     assert cached.embed([]).shape == (0, 64)
 
 
+def test_tokens_come_from_the_embedder(cached):
+    assert cached.embed_tokens("one two") is None
+    cached.inner.embed_tokens = lambda text: np.ones((len(text.split()), 4), dtype=np.float32)
+    assert cached.embed_tokens("one two").shape == (2, 4)
+
+
 def test_another_process_knows_them_too(cached, make_embedder, folder):
     expected = cached.embed(TEXTS[:20])
     other = make_embedder()

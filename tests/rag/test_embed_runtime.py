@@ -78,6 +78,13 @@ def test_every_passage_has_the_references_vector(torch_embedder, fast, data):
     assert (fast.embed(texts) * torch_embedder.embed(texts)).sum(axis=1).min() >= LEAST_COSINE
 
 
+def test_every_token_has_the_references_vector(torch_embedder, fast):
+    for text in PROBES:
+        expected, found = torch_embedder.embed_tokens(text), fast.embed_tokens(text)
+        assert found.shape == expected.shape
+        assert (found * expected).sum(axis=1).min() >= LEAST_COSINE
+
+
 def test_the_packaged_probes_are_what_pytorch_gives(torch_embedder):
     folder = torch_embedder.folder
     assert np.allclose(_packed(), reference(folder, Tokens(folder)), atol=1e-3)
@@ -130,6 +137,9 @@ class Turned(Runtime):
 
     def embed_query(self, text):
         return self._turn(self.runtime.embed_query(text))
+
+    def embed_tokens(self, text):
+        return self._turn(self.runtime.embed_tokens(text))
 
 
 @pytest.mark.parametrize("cosine", [0.5, 0.98, 0.995])

@@ -23,6 +23,7 @@ COMMANDS = {
     "search": "Find passages in a knowledge base, best first.",
     "index": "Read files, folders and web pages into a knowledge base.",
     "kb": "List, show, check, mend and move knowledge bases.",
+    "prompt": "List, show, run and measure prompts.",
     "api": "Serve knowledge bases and the decoder to whatever speaks OpenAI's protocol.",
     "serve": "Run a model with vLLM, look at it, stop it.",
     "doctor": "Check that everything Hearth needs is in order.",
