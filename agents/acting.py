@@ -14,6 +14,7 @@ from typing import Any
 
 from agents.calls import short, validated
 from agents.events import ApprovalAsked, ApprovalGiven, Call, Event, FinalAnswer, Hint, Observation, ToolStarted
+from agents.policy import Policy
 from agents.run import Run
 from agents.running import Running, enter
 from agents.tool import FINAL_ANSWER, Tool
@@ -36,51 +37,43 @@ class Ready:
 
 
 async def act(run: Run) -> AsyncGenerator[Event]:
-    """Carry out the pending calls of an action. A final answer is one call alone; `FinalAnswer` tells that it holds."""
+    """Carry out the pending calls of an action. `FinalAnswer` ends the run: the answer, alone, or a final tool's."""
     pending = list(run.context.pending)
-    hints: list[Hint] = []
     if run.context.alone and pending[0].tool == FINAL_ANSWER:
-        answer = _answer(run, pending[0])
-        yield run.took(answer)
-        hints += _repeated(run, answer)
+        yield run.took(_answer(run, pending[0]))
     else:
         async with aclosing(_act(run, pending)) as happening:
             async for event in happening:
                 yield run.took(event)
-                if final := _final(run, event):
-                    yield run.took(final)
-                    return
-                hints += _repeated(run, event)
-    for hint in hints[:1]:
-        yield run.took(hint)
+                for final in answered(run):
+                    yield final
+    for hint in hinted(run):
+        yield hint
 
 
-def owed(run: Run) -> list[Event]:
-    """In a run that goes on: what followed its last event and may not have been written."""
-    last = run.last
-    if not isinstance(last, Observation):
-        return []
-    if final := _final(run, last):
-        return [final]
-    return [] if run.context.awaits == "calls" else list(_repeated(run, last))
-
-
-def _final(run: Run, event: Event) -> FinalAnswer | None:
-    """The answer, when what a tool gave is one."""
+def answered(run: Run) -> list[Event]:
+    """The answer, when the last event is the result of a tool whose result is one."""
+    event = run.last
     if not isinstance(event, Observation) or event.error or not event.ran:
-        return None
-    tool = run.tool(event.call)
-    return FinalAnswer(event.step, event.text) if tool is not None and tool.final else None
+        return []
+    tool = run.tool(event.call.tool)
+    return [run.took(FinalAnswer(event.step, event.text))] if tool is not None and tool.final else []
+
+
+def hinted(run: Run) -> list[Event]:
+    """The hint that a first repeat gets, once the action has all its observations; a further one sets `run.force`."""
+    owed = run.hint and run.context.awaits == "turn"
+    return [run.took(Hint(run.context.step, REPEATED))] if owed else []
 
 
 async def _act(run: Run, pending: Sequence[Call]) -> AsyncGenerator[Event]:
     reads: list[Ready] = []
     effects: list[Ready] = []
-    untrusted, left = run.untrusted, run.meter.calls_left()
+    left = run.meter.calls_left()
     for call in pending:
         ready: list[Ready] = []
         before = Counter(each.call.tool for each in reads + effects)
-        async for event in _prepare(run, call, untrusted, left is not None and before.total() >= left, before, ready):
+        async for event in _prepare(run, call, left is not None and before.total() >= left, before, ready):
             yield event
         for each in ready:
             (reads if each.tool.effect == "read" else effects).append(each)
@@ -89,7 +82,7 @@ async def _act(run: Run, pending: Sequence[Call]) -> AsyncGenerator[Event]:
             for each in batch:
                 yield _refused(run, each.call, NO_TIME_LEFT)
             continue
-        async with aclosing(_batch(run, batch, untrusted)) as happening:
+        async with aclosing(_batch(run, batch)) as happening:
             async for event in happening:
                 yield event
 
@@ -103,14 +96,14 @@ def _answer(run: Run, call: Call) -> FinalAnswer | Observation:
 
 
 async def _prepare(
-    run: Run, call: Call, untrusted: bool, out_of_budget: bool, before: Counter[str], ready: list[Ready]
+    run: Run, call: Call, out_of_budget: bool, before: Counter[str], ready: list[Ready]
 ) -> AsyncGenerator[Event]:
     """Everything that comes before a call. What may run is put into `ready`; what may not gets its observation.
 
     Args:
         before: how often each tool is called before in the same action.
     """
-    tool = run.tool(call)
+    tool = run.tool(call.tool)
     if call.tool == FINAL_ANSWER:
         yield _refused(run, call, ANSWER_ALONE)
         return
@@ -125,11 +118,11 @@ async def _prepare(
     if isinstance(arguments, str):
         yield _refused(run, call, arguments)
         return
-    if out_of_budget or run.answer_only:
+    if out_of_budget or run.forced:
         yield _refused(run, call, NO_CALL_LEFT if out_of_budget else ANSWER_NOW)
         return
     allowed = True
-    async for event in _ask_policy(run, call, tool, untrusted, run.called[tool.name] + before[tool.name]):
+    async for event in _ask_policy(run, call, tool, run.called[tool.name] + before[tool.name]):
         if isinstance(event, Observation):
             allowed = False
         yield event
@@ -137,10 +130,10 @@ async def _prepare(
         ready.append(Ready(call, tool, arguments))
 
 
-async def _ask_policy(run: Run, call: Call, tool: Tool, untrusted: bool, calls_before: int) -> AsyncGenerator[Event]:
+async def _ask_policy(run: Run, call: Call, tool: Tool, calls_before: int) -> AsyncGenerator[Event]:
     """The approval events, and an observation where the call may not be made."""
     step = run.context.step
-    decision = run.policy.decide(tool, untrusted, calls_before)
+    decision = run.policy.decide(tool, run.untrusted, calls_before)
     if decision.verdict == "deny":
         yield _refused(run, call, f"Not allowed: {decision.reason}.")
     elif decision.verdict == "ask":
@@ -148,17 +141,20 @@ async def _ask_policy(run: Run, call: Call, tool: Tool, untrusted: bool, calls_b
         if approved is None:
             yield ApprovalAsked(step, call, tool.effect, decision.reason)
             run.meter.add(approvals_asked=1)
-            left = run.meter.seconds_left()
-            approved, by = await run.outside.approve(
-                run.policy, run.user_task, call, tool, decision.reason, untrusted, left
-            )
+            policy = _in_time(run.policy, run.meter.seconds_left())
+            approved, by = await run.outside.approve(policy, run.user_task, call, tool, decision.reason, run.untrusted)
             run.meter.add(approvals_given=int(approved))
             yield ApprovalGiven(step, call, approved, by)
         if not approved:
             yield _refused(run, call, f"Not approved: {decision.reason}.")
 
 
-async def _batch(run: Run, batch: Sequence[Ready], untrusted: bool) -> AsyncGenerator[Event]:
+def _in_time(policy: Policy, left: float | None) -> Policy:
+    """Nobody is waited for longer than the run lasts."""
+    return policy if left is None else replace(policy, approval_timeout=min(policy.approval_timeout, left))
+
+
+async def _batch(run: Run, batch: Sequence[Ready]) -> AsyncGenerator[Event]:
     """Calls side by side: their events as they come. Each is told to have started before any of them does."""
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     step, loop = run.context.step, asyncio.get_running_loop()
@@ -171,11 +167,11 @@ async def _batch(run: Run, batch: Sequence[Ready], untrusted: bool) -> AsyncGene
         loop.call_soon_threadsafe(queue.put_nowait, event) if not _on(loop) else queue.put_nowait(event)
 
     async def one(ready: Ready) -> None:
-        call, task, told = ready.call, run.user_task, queue.join
-        enter(Running(run.started.run_id, step, call, task, untrusted, run.meter, run.policy, put, told, run.depth))
+        around = (run.user_task, run.untrusted, run.meter, run.policy)
+        enter(Running(run.started.run_id, step, ready.call, *around, put, queue.join, run.depth))
         try:
             seconds = run.meter.seconds_left()
-            put(await run.outside.carry_out(step, call, ready.tool, ready.arguments, seconds, run.redact))
+            put(await run.outside.carry_out(step, ready.call, ready.tool, ready.arguments, seconds, run.redact))
         finally:
             queue.put_nowait(None)
 
@@ -198,11 +194,6 @@ def _on(loop: asyncio.AbstractEventLoop) -> bool:
         return asyncio.get_running_loop() is loop
     except RuntimeError:
         return False
-
-
-def _repeated(run: Run, event: Event) -> list[Hint]:
-    """The hint that a first repeat gets; what a further one brings is `Run.force`."""
-    return [Hint(event.step, REPEATED)] if isinstance(event, Observation) and run.repeated == 1 else []
 
 
 def _refused(run: Run, call: Call, text: str) -> Observation:

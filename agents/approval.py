@@ -9,21 +9,17 @@ from agents.tool import Tool
 
 
 async def ask_approver(
-    policy: Policy, task: str, call: Call, tool: Tool, reason: str, untrusted: bool, seconds: float | None = None
+    policy: Policy, task: str, call: Call, tool: Tool, reason: str, untrusted: bool
 ) -> tuple[bool, str]:
     """The answer, and where it came from: "approver", "no approver" or "no answer in time".
 
     Only True is a yes: an approver that gives anything else has not approved. What it raises ends the run.
-
-    Args:
-        seconds: what is left of the run's time, which bounds the wait too; None is unlimited.
     """
     if policy.approve is None:
         return False, "no approver"
-    limit = policy.approval_timeout if seconds is None else min(policy.approval_timeout, seconds)
     request = ApprovalRequest(task, call, tool.effect, reason, untrusted)
     try:
-        answer = await within(limit, call_function(policy.approve, {"request": request}))
+        answer = await within(policy.approval_timeout, call_function(policy.approve, {"request": request}))
     except OutOfTime:
         return False, "no answer in time"
     return answer is True, "approver"

@@ -11,12 +11,14 @@ from contextlib import aclosing
 from typing import Any
 
 from agents import turn
-from agents.acting import act, owed
+from agents.acting import act, answered, hinted
 from agents.calls import as_text
 from agents.errors import UnparsableAction
 from agents.events import Ended, Event, FinalAnswer, Hint, RunEnded, RunResult, Truncated, Unparsable
+from agents.run import Outside as Outside
 from agents.run import Run as Run
 from agents.tool import FINAL_ANSWER
+from decoder.base import close_events
 from decoder.types import assistant, user
 
 MOST_CUT_OFF = 3
@@ -24,8 +26,8 @@ MOST_CUT_OFF = 3
 
 async def events(run: Run) -> AsyncGenerator[Event]:
     """All that happens from here on, ended by `RunEnded`. Raises DecoderError leaves and UnparsableAction."""
-    for event in owed(run):
-        yield run.took(event)
+    for owed in [*answered(run), *hinted(run)]:  # in a run that goes on: it may not have been written
+        yield owed
     while run.context.awaits != "nothing":
         acting = run.context.awaits == "calls"
         if not acting and (ended := _over(run)):
@@ -51,19 +53,22 @@ def _over(run: Run) -> Ended | None:
 async def _turn(run: Run) -> AsyncGenerator[Event]:
     """One step: what the decoder thinks and decides."""
     only_answer = run.force or run.meter.must_answer()
-    run.answer_only, run.forced = bool(only_answer), run.forced and bool(only_answer)
+    run.forced = run.forced and bool(only_answer)
     run.meter.add(steps=1)
     if run.context.awaits == "turn":
         run.context.step += 1
     if only_answer and not run.forced:
         yield run.took(Hint(run.context.step, f"{only_answer} Call {FINAL_ANSWER} now.", force_answer=True))
-    async with aclosing(run.outside.ask(run.asking, run.context, run.meter, run.answer_only)) as asked:
+    asked = run.outside.ask(run.asking, run.context, run.meter, bool(only_answer))
+    try:
         async for event in asked:
             yield run.took(event)
             if isinstance(event, Truncated):
                 run.meter.add(truncations=1)
             elif isinstance(event, Unparsable):
                 _repair(run, event)
+    finally:
+        await close_events(asked)
 
 
 def _repair(run: Run, event: Unparsable) -> None:

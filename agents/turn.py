@@ -157,8 +157,9 @@ async def _whole_turn(asking: Asking, context: Context, meter: Meter, only_answe
         asked.tools = _offered(asking, only_answer)
     else:
         asked.sampling = replace(asking.sampling, stop=(*asking.sampling.stop, *TURN_STOPS))
-    limit = asking.thought_tokens + asking.action_tokens
-    async with aclosing(_generate(asking, context, meter, asked, limit)) as happening:
+    async with aclosing(
+        _generate(asking, context, meter, asked, asking.thought_tokens + asking.action_tokens)
+    ) as happening:
         async for event in happening:
             yield event
     most = asked.sampling.max_tokens or 0
@@ -227,17 +228,15 @@ async def _generate(asking: Asking, context: Context, meter: Meter, asked: _Aske
     prompt, decoder = context.messages(), asking.decoder
     most = await _room(decoder, prompt, meter, limit)
     asked.sampling = replace(asked.sampling, n=1, max_tokens=most)
-    events = _events(asked, decoder, prompt, meter, asking.deltas and asked.purpose != "action")
-    try:
+    streamed = asking.deltas and asked.purpose != "action"
+    async with aclosing(_events(asked, decoder, prompt, meter, streamed)) as events:
         async for event in events:
             if isinstance(event, TextDelta):
                 yield ThoughtDelta(context.step, event.text)
-    finally:
-        await close_events(events)
     assert asked.completion is not None  # noqa: S101
-    usage, reason = asked.completion.usage, asked.completion.finish_reason
+    usage, reason, seconds = asked.completion.usage, asked.completion.finish_reason, time.monotonic() - began
     meter.use(usage)
-    seconds, sent = time.monotonic() - began, prompt_sha256(prompt)
+    sent = prompt_sha256(prompt)
     yield DecoderCalled(context.step, asked.purpose, usage, seconds, reason, decoder.model, sent)
 
 
