@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from agents.calls import call_function
+from agents.calls import OutOfTime, call_function, within
 from agents.events import Call
 from agents.policy import ApprovalRequest, Policy
 from agents.tool import Tool
@@ -21,8 +19,7 @@ async def ask_approver(
         return False, "no approver"
     request = ApprovalRequest(task, call, tool.effect, reason, untrusted)
     try:
-        async with asyncio.timeout(policy.approval_timeout):
-            answer = await call_function(policy.approve, {"request": request})
-    except TimeoutError:
+        answer = await within(policy.approval_timeout, call_function(policy.approve, {"request": request}))
+    except OutOfTime:
         return False, "no answer in time"
     return answer is True, "approver"
