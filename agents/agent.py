@@ -17,7 +17,8 @@ from agents.grammar import action_constraint, final_answer
 from agents.output import answer_reader, answer_schema
 from agents.policy import Policy
 from agents.prompt import system_prompt
-from agents.react import Run, events
+from agents.react import events
+from agents.run import Run
 from agents.secret import Secret, redactor
 from agents.tool import Function, Tool, fingerprint
 from agents.turn import Asking, choose_mode

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from agents.calls import call_function
+from agents.calls import OutOfTime, call_function, within
 from agents.events import Call
 from agents.policy import ApprovalRequest, Policy
 from agents.tool import Tool
@@ -17,12 +15,12 @@ async def ask_approver(
 
     Only True is a yes: an approver that gives anything else has not approved. What it raises ends the run.
     """
-    if policy.approve is None:
+    approve = policy.approve
+    if approve is None:
         return False, "no approver"
     request = ApprovalRequest(task, call, tool.effect, reason, untrusted)
     try:
-        async with asyncio.timeout(policy.approval_timeout):
-            answer = await call_function(policy.approve, {"request": request})
-    except TimeoutError:
+        answer = await within(policy.approval_timeout, call_function(lambda: approve(request), {}))
+    except OutOfTime:
         return False, "no answer in time"
     return answer is True, "approver"

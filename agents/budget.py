@@ -39,7 +39,7 @@ class Budget:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if value is not None and value < 0:
+            if value is not None and not value >= 0:
                 raise UsageError("setting a budget", f"{each.name}={value} is negative", "Give 0 or more, or None")
 
     def price(self, usage: Usage) -> float:
@@ -85,6 +85,12 @@ class Meter:
         if self._parent is not None and (others := {k: v for k, v in counts.items() if k != "steps"}):
             self._parent.add(**others)
 
+    def count(self, spent: Spent) -> None:
+        """Count what a worker has spent, all but its steps and its seconds."""
+        mine = self._spent
+        self._spent = replace(spent, **{f.name: getattr(mine, f.name) + getattr(spent, f.name) for f in fields(Spent)})
+        self._spent = replace(self._spent, steps=mine.steps, seconds=mine.seconds)
+
     def use(self, usage: Usage) -> None:
         """Count the tokens of one decoder call, and their price."""
         cost = self._spent.cost + self.budget.price(usage)
@@ -101,6 +107,13 @@ class Meter:
     def exhausted(self) -> Ended | None:
         """The budget that leaves no room for another decoder call, of this run or one above it."""
         budget, spent = self.budget, self.spent
+        if budget.steps is not None and spent.steps >= budget.steps:
+            return "steps"
+        return self._exhausted()
+
+    def _exhausted(self) -> Ended | None:
+        """As `exhausted`, steps aside: a worker's parent is in the middle of one."""
+        budget, spent = self.budget, self.spent
         for name, limit, used in (
             ("tokens", budget.tokens, spent.tokens),
             ("seconds", budget.seconds, spent.seconds),
@@ -108,14 +121,7 @@ class Meter:
         ):
             if limit is not None and used >= limit:
                 return name  # type: ignore[return-value]  # each is one of Ended
-        if budget.steps is not None and spent.steps >= budget.steps:
-            return "steps"
-        return self._parent.exhausted_above() if self._parent is not None else None
-
-    def exhausted_above(self) -> Ended | None:
-        """As `exhausted`, seen by a worker: the parent's current step does not count."""
-        ended = self.exhausted()
-        return None if ended == "steps" else ended
+        return self._parent._exhausted() if self._parent is not None else None
 
     def must_answer(self) -> str | None:
         """Why only an answer may follow now: the last step, or no tool call left. None when tools may be called."""

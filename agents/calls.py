@@ -12,24 +12,31 @@ import inspect
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from agents.events import Call, Observation
 from agents.policy import is_plain
 from agents.tool import Tool, ToolResult
 from decoder.errors import HearthError
 
+T = TypeVar("T")
 LONGEST_ERROR = 600
+GRACE = 1.0
+"""Seconds that a cancelled tool has to end before it is left behind."""
 Redact = Callable[[str], str]
 
 
-def validated(call: Call, tool: Tool) -> Mapping[str, Any] | str:
+class OutOfTime(Exception):
+    """What was awaited did not end in time. Not TimeoutError, which a tool may raise for reasons of its own."""
+
+
+def validated(call: Call, tool: Tool, redact: Redact) -> Mapping[str, Any] | str:
     """The arguments as the tool takes them, or what is wrong with them."""
     try:
         return tool.validate(call.arguments)
-    except (ValueError, TypeError, RecursionError) as error:
-        return f"The arguments are not valid: {_short(str(error))}"
+    except Exception as error:  # noqa: BLE001  # a validator is the tool's own code, and the decoder is to read it
+        return f"The arguments are not valid: {short(redact(str(error)))}"
 
 
 async def carry_out(
@@ -37,32 +44,58 @@ async def carry_out(
 ) -> Observation:
     """Run the tool. Never raises what the tool raised; cancelling it cancels a coroutine, and abandons a thread.
 
+    Secrets are taken out before anything is shortened, for half a secret would not be found.
+
     Args:
         seconds: of the run that are left; the tool's own timeout holds if it is shorter.
     """
     began = time.monotonic()
     limit = tool.timeout if seconds is None else min(tool.timeout, seconds)
     try:
-        async with asyncio.timeout(limit):
-            value = await call_function(tool.run, arguments)
-    except TimeoutError:
-        text, error, plain = _too_late(tool, limit), True, False
-    except asyncio.CancelledError:
-        raise
-    except Exception as failure:  # noqa: BLE001  # a tool may raise anything, and the decoder is to read it
-        text, error, plain = _failure(failure), True, False
-    else:
+        value = await within(limit, call_function(tool.run, arguments))
         plain = not value.untrusted if isinstance(value, ToolResult) else is_plain(value)
-        text, error = as_text(value.value if isinstance(value, ToolResult) else value), False
-    shown, omitted = shorten(redact(text), tool.max_characters)
+        text, error = redact(as_text(value.value if isinstance(value, ToolResult) else value)), False
+    except OutOfTime:
+        text, error, plain = _too_late(tool, limit), True, False
+    except Exception as failure:  # noqa: BLE001  # a tool may raise anything, and the decoder is to read it
+        text, error, plain = short(redact(_failure(failure))), True, False
+    shown, omitted = shorten(text, tool.max_characters)
     untrusted = not (tool.trusted or plain)
     return Observation(step, call, shown, error, untrusted, omitted, time.monotonic() - began)
+
+
+async def within(limit: float, awaited: Coroutine[Any, Any, T]) -> T:
+    """What `awaited` gives. It is cancelled when time is up or when this is; if it does not heed that, left behind.
+
+    Raises OutOfTime, and RuntimeError when `awaited` cancelled itself.
+    """
+    task, done = asyncio.create_task(awaited), False
+    try:
+        done = bool((await asyncio.wait([task], timeout=limit))[0])
+    finally:
+        if not done:
+            await _cancel(task)
+    if not done:
+        raise OutOfTime
+    if task.cancelled():
+        raise RuntimeError("it cancelled itself")
+    return task.result()
+
+
+async def _cancel(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait([task], timeout=GRACE)
+    if task.done() and not task.cancelled():
+        task.exception()  # looked at, or asyncio would report it as forgotten
 
 
 async def call_function(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """`function(**arguments)`: awaited when it is async, else in a thread of its own that nobody waits for at exit."""
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-        return await function(**arguments)
+        try:
+            return await function(**arguments)
+        except SystemExit as failure:  # it would end the event loop
+            raise RuntimeError(f"SystemExit: {failure}") from failure
     value = await _in_thread(function, arguments)
     return await value if inspect.isawaitable(value) else value
 
@@ -131,8 +164,9 @@ def _too_late(tool: Tool, limit: float) -> str:
 
 
 def _failure(error: Exception) -> str:
-    return _short(str(error) if isinstance(error, HearthError) else f"{type(error).__name__}: {error}")
+    return str(error) if isinstance(error, HearthError) else f"{type(error).__name__}: {error}"
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """An error's text, bounded."""
     return text if len(text) <= LONGEST_ERROR else f"{text[: LONGEST_ERROR - 1]}…"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
 from agents.events import (
@@ -56,7 +56,27 @@ class Context:
         self.step = 0
         self._messages: list[Message] = []
         self._said: list[str] = []
+        self._calls: tuple[Call, ...] = ()
         self._observed: list[Observation] = []
+        self._ids: set[str] = set()
+
+    @property
+    def alone(self) -> bool:
+        """The action is one call and no more."""
+        return len(self._calls) == 1
+
+    def call_ids(self, count: int, given: Sequence[str] = ()) -> list[str]:
+        """An id for each call of the next action: those that the server gave where they are new in this run.
+
+        Approvals and interrupted calls are known by their ids, and some servers give every call the same one.
+        """
+        ids: list[str] = []
+        for number in range(count):
+            chosen = (given[number] if number < len(given) else "") or f"s{self.step}c{number}"
+            while chosen in self._ids or chosen in ids:
+                chosen += "x"
+            ids.append(chosen)
+        return ids
 
     def messages(self) -> tuple[Message, ...]:
         """What to give the decoder now."""
@@ -108,7 +128,8 @@ class Context:
             self._answer(Message("assistant", event.text, tool_calls=calls))
         else:
             self._answer(assistant(event.text))
-        self.pending, self.awaits = list(event.calls), "calls"
+        self._calls, self.pending, self.awaits = event.calls, list(event.calls), "calls"
+        self._ids.update(call.id for call in event.calls)
 
     def _fail(self, text: str, remark: str) -> None:
         self._answer(assistant(text or "…"))
@@ -120,7 +141,9 @@ class Context:
         self._observed.append(event)
         if self.pending:
             return
-        observed, self._observed, self.awaits = self._observed, [], "turn"
+        order = [call.id for call in self._calls]
+        observed = sorted(self._observed, key=lambda each: order.index(each.call.id))
+        self._observed, self.awaits = [], "turn"
         if self.mode == "native":
             self._messages += [Message("tool", _shown([o]), tool_call_id=o.call.id) for o in observed]
         else:

@@ -5,6 +5,7 @@
     │   └── SchemaError        its parameters have no JSON schema
     ├── PolicyError            a policy that contradicts itself
     └── TranscriptError        a transcript that cannot be read, or is of another run
+        └── ReplayDiffers      the code does something else now than what the transcript tells
     ServiceError
     ├── UnparsableAction       the decoder's action could not be read, not even after one repair
     ├── NoAnswer               a run was over without an answer, where nothing but an answer can be given back
@@ -37,6 +38,16 @@ class PolicyError(UsageError):
 
 class TranscriptError(UsageError):
     """A transcript that cannot be read, or belongs to another run."""
+
+
+class ReplayDiffers(TranscriptError):
+    """The code does something else now than what the transcript tells.
+
+    Attributes:
+        diff: what differs, as a unified diff of lines, recorded against now; empty where only a hash was kept.
+    """
+
+    diff: str = ""
 
 
 class UnparsableAction(ServiceError):

@@ -7,13 +7,15 @@ of the names. Compiling is the decoder's own and cached there.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from agents.enforceable import enforceable
 from agents.events import Call
 from agents.tool import FINAL_ANSWER, Tool
 from decoder import types
 from decoder.constraint import json_schema, tool_call
+from decoder.schema import call_schema
 from decoder.types import Constraint
 
 ANSWER_SCHEMA: Mapping[str, Any] = {
@@ -30,33 +32,41 @@ def final_answer(schema: Mapping[str, Any] | None = None) -> types.Tool:
 
 
 def action_constraint(tools: Sequence[Tool], answer: types.Tool, several: bool = False) -> Constraint:
-    """What an action may be: exactly one call of one of `tools` or `answer`; with `several`, a list of calls.
+    """What an action may be: exactly one call of one of `tools` or `answer`.
 
-    Raises ConstraintRefused when two tools share a name or a schema is malformed.
+    With `several` it is a list: of one or more calls of `tools`, or of the answer alone, which so cannot claim what
+    calls beside it have yet to do. Raises ConstraintRefused when two tools share a name or a schema is malformed.
     """
-    one = tool_call([*(tool.spec for tool in tools), answer])
+    offered = [_spelled(tool.spec) for tool in tools]
+    one = tool_call([*offered, _spelled(answer)])
     if not several:
         return one
-    # Not titled as one call: a decoder would read it as such.
-    schema = {key: value for key, value in dict(one.value).items() if key not in ("$defs", "title")}  # type: ignore[arg-type]
-    listed: dict[str, Any] = {"type": "array", "items": schema, "minItems": 1}
-    definitions = one.value.get("$defs")  # type: ignore[union-attr]
-    return json_schema(listed if definitions is None else {**listed, "$defs": definitions})
+    definitions: dict[str, Any] = {}
+    calls = [call_schema(each, definitions) for each in offered]
+    alone = {"type": "array", "items": call_schema(_spelled(answer), definitions), "minItems": 1, "maxItems": 1}
+    schema: dict[str, Any] = alone
+    if calls:
+        schema = {"anyOf": [{"type": "array", "items": {"anyOf": calls}, "minItems": 1}, alone]}
+    return json_schema({**schema, "$defs": definitions} if definitions else schema)
 
 
-def read_action(text: str, calls: Sequence[types.ToolCall], next_id: str) -> tuple[Call, ...]:
+def _spelled(tool: types.Tool) -> types.Tool:
+    return types.Tool(tool.name, tool.description, enforceable(tool.parameters))
+
+
+def read_action(text: str, calls: Sequence[types.ToolCall], ids: Callable[[int], Sequence[str]]) -> tuple[Call, ...]:
     """The calls of a constrained action. Raises ValueError with what is wrong, which a constraint rules out.
 
     Args:
         text, calls: the decoder's choice; some decoders read a constrained call themselves.
-        next_id: the ids are this and a number.
+        ids: an id for each of so many calls.
     """
     if calls:
         wanted: list[Any] = [{"name": call.name, "arguments": json.loads(call.arguments)} for call in calls]
     else:
         value = json.loads(text)
         wanted = value if isinstance(value, list) else [value]
-    return tuple(_call(each, f"{next_id}{number}") for number, each in enumerate(wanted))
+    return tuple(_call(each, call_id) for each, call_id in zip(wanted, ids(len(wanted)), strict=True))
 
 
 def _call(value: Any, call_id: str) -> Call:

@@ -59,7 +59,7 @@ def make_server(
         if tool is None:
             return _result(f"There is no tool called {params.name}", error=True)
         call = Call("mcp", tool.name, params.arguments or {})
-        arguments = validated(call, tool)
+        arguments = validated(call, tool, redact)
         if isinstance(arguments, str):
             return _result(arguments, error=True)
         observation = await carry_out(1, call, tool, arguments, None, redact)

@@ -29,9 +29,8 @@ def answer_reader(output: Output) -> Callable[[Mapping[str, Any]], Any]:
     if output is None:
         return lambda arguments: _text(arguments)
     schema = answer_schema(output) or {}
-    inside = isinstance(output, Mapping) and dict(as_mapping(output)).get("type") != "object"
     if isinstance(output, Mapping):
-        return lambda arguments: arguments["answer"] if inside else dict(arguments)
+        return _schema_reader(schema, wrapped=dict(as_mapping(output)).get("type") != "object")
     return _class_reader(output, wrapped=set(schema.get("properties", {})) == {"answer"} and not _is_object(output))
 
 
@@ -42,14 +41,32 @@ def _text(arguments: Mapping[str, Any]) -> str:
     return answer
 
 
+def _schema_reader(schema: Mapping[str, Any], wrapped: bool) -> Callable[[Mapping[str, Any]], Any]:
+    def read(arguments: Mapping[str, Any]) -> Any:
+        from importlib import import_module
+
+        jsonschema: Any = import_module("jsonschema")  # untyped
+        value = dict(arguments)
+        if wrong := jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(value)):
+            raise ValueError(wrong.message)
+        return value["answer"] if wrapped else value
+
+    return read
+
+
 def _class_reader(output: type, wrapped: bool) -> Callable[[Mapping[str, Any]], Any]:
     def read(arguments: Mapping[str, Any]) -> Any:
+        import json
+
         from pydantic import TypeAdapter
 
         from decoder.schema import readable
 
-        value = arguments.get("answer") if wrapped else dict(arguments)
-        return TypeAdapter(readable(output)).validate_python(value)
+        if wrapped and arguments.keys() != {"answer"}:
+            raise ValueError('final_answer takes {"answer": …}')
+        value = arguments["answer"] if wrapped else arguments
+        # As JSON, so that a strict model takes a list for its tuple, and text for its date.
+        return TypeAdapter(readable(output)).validate_json(json.dumps(value))
 
     return read
 

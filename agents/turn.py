@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from agents.budget import Meter
 from agents.context import Context, prompt_sha256
@@ -20,6 +21,7 @@ from agents.events import (
     Action,
     Call,
     DecoderCalled,
+    Ended,
     Event,
     FinalAnswer,
     Mode,
@@ -34,9 +36,21 @@ from agents.tool import Tool
 from decoder import types
 from decoder.base import Decoder, close_events
 from decoder.errors import ConstraintIgnored, ConstraintRefused
-from decoder.types import Choice, Completion, Constraint, Finished, Sampling, TextDelta
+from decoder.types import Choice, Completion, Constraint, Finished, Message, Sampling, TextDelta
+
+T = TypeVar("T")
 
 STEP = "asking for an action"
+
+
+class OutOfBudget(Exception):
+    """The run's time or tokens are at their end. `ended` says which."""
+
+    def __init__(self, ended: Ended) -> None:
+        self.ended = ended
+        super().__init__(ended)
+
+
 # A thought ends where it begins to act or to observe by itself.
 THOUGHT_STOPS = ("\nAction:", "\nObservation:", "\nThought:")
 TURN_STOPS = ("\nObservation:", "\nObservation ")
@@ -102,53 +116,54 @@ async def ask(asking: Asking, context: Context, meter: Meter, only_answer: bool)
 
 
 async def _think(asking: Asking, context: Context, meter: Meter) -> AsyncGenerator[Event]:
-    sampling = _sampling(asking, asking.thought_tokens, meter, THOUGHT_STOPS)
-    finished: list[DecoderCalled | Completion] = []
-    async with aclosing(_generate(asking, context, meter, sampling, None, (), "thought", finished)) as happening:
+    asked = _Asked("thought", replace(asking.sampling, stop=(*asking.sampling.stop, *THOUGHT_STOPS)))
+    async with aclosing(_generate(asking, context, meter, asked, asking.thought_tokens)) as happening:
         async for event in happening:
             yield event
-    called, completion = finished
-    yield called  # type: ignore[misc]  # the first of the two
-    choice = completion.choices[0]  # type: ignore[union-attr]  # the second
+    choice = asked.choice
     yield Thought(context.step, choice.text.strip() or "…", choice.finish_reason == "length")
 
 
 async def _act(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
-    sampling = _sampling(asking, asking.action_tokens, meter)
-    constraint = asking.only_answer if only_answer else asking.actions
-    finished: list[DecoderCalled | Completion] = []
-    async with aclosing(_generate(asking, context, meter, sampling, constraint, (), "action", finished)) as happening:
+    tools = () if only_answer else asking.tools
+    # The grammar says where an action ends; a stop string would only cut it off.
+    asked = _Asked("action", replace(asking.sampling, stop=()))
+    asked.constraint = asking.only_answer if only_answer else asking.actions
+    async with aclosing(_generate(asking, context, meter, asked, asking.action_tokens)) as happening:
         async for event in happening:
             yield event
-    called, completion = finished
-    yield called  # type: ignore[misc]
-    choice = completion.choices[0]  # type: ignore[union-attr]
+    choice = asked.choice
     if choice.finish_reason == "length":
-        yield Truncated(context.step, choice.text, sampling.max_tokens or 0)
+        yield Truncated(context.step, choice.text, asked.sampling.max_tokens or 0)
         return
     try:
-        calls = read_action(choice.text, choice.tool_calls, f"s{context.step}c")
+        calls = read_action(choice.text, choice.tool_calls, context.call_ids)
     except (ValueError, RecursionError) as error:
-        raise ConstraintIgnored(
-            STEP, f"the decoder let through {choice.text[:80]!r}", "Report it to its server"
-        ) from error
+        raise _let_through(choice) from error
+    if not {call.tool for call in calls} <= {asking.answer.name, *(tool.name for tool in tools)}:
+        raise _let_through(choice)
     yield Action(context.step, calls, written(calls, asking.several))
+
+
+def _let_through(choice: Choice) -> ConstraintIgnored:
+    said = choice.text or str([(call.name, call.arguments) for call in choice.tool_calls])
+    return ConstraintIgnored(STEP, f"the decoder let through {said[:80]!r}", "Report it to its server")
 
 
 async def _whole_turn(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
     native = asking.mode == "native"
-    limit = asking.thought_tokens + asking.action_tokens
-    sampling = _sampling(asking, limit, meter, () if native else TURN_STOPS)
-    finished: list[DecoderCalled | Completion] = []
-    tools = _offered(asking, only_answer) if native else ()
-    async with aclosing(_generate(asking, context, meter, sampling, None, tools, "turn", finished)) as happening:
+    asked = _Asked("turn", asking.sampling)
+    if native:
+        asked.tools = _offered(asking, only_answer)
+    else:
+        asked.sampling = replace(asking.sampling, stop=(*asking.sampling.stop, *TURN_STOPS))
+    async with aclosing(
+        _generate(asking, context, meter, asked, asking.thought_tokens + asking.action_tokens)
+    ) as happening:
         async for event in happening:
             yield event
-    called, completion = finished
-    yield called  # type: ignore[misc]
-    choice: Choice = completion.choices[0]  # type: ignore[union-attr]
-    for event in _read_native(choice, context, asking, sampling) if native else _read_text(choice, context, sampling):
-        yield event
+    most = asked.sampling.max_tokens or 0
+    yield (_read_native if native else _read_text)(asked.choice, context, asking, most)
 
 
 def _offered(asking: Asking, only_answer: bool) -> tuple[types.Tool, ...]:
@@ -157,74 +172,122 @@ def _offered(asking: Asking, only_answer: bool) -> tuple[types.Tool, ...]:
     return (*tools, asking.answer) if asking.typed_answer else tools
 
 
-def _read_native(choice: Choice, context: Context, asking: Asking, sampling: Sampling) -> list[Event]:
+def _read_native(choice: Choice, context: Context, asking: Asking, most: int) -> Event:
     if choice.finish_reason == "length":
-        return [Truncated(context.step, choice.text, sampling.max_tokens or 0)]
+        return Truncated(context.step, choice.text, most)
     if not choice.tool_calls:
         if asking.typed_answer:
-            return [Unparsable(context.step, choice.text, f"no tool was called; call {asking.answer.name} to answer")]
-        return [FinalAnswer(context.step, choice.text.strip())]
+            return Unparsable(context.step, choice.text, f"no tool was called; call {asking.answer.name} to answer")
+        if not choice.text.strip():
+            return Unparsable(context.step, choice.text, "nothing was said and no tool was called")
+        return FinalAnswer(context.step, choice.text.strip())
     try:
-        calls = read_action("", choice.tool_calls, f"s{context.step}c")
+        given = [call.id for call in choice.tool_calls]
+        calls = read_action("", choice.tool_calls, lambda count: context.call_ids(count, given))
     except (ValueError, RecursionError) as error:
-        return [Unparsable(context.step, choice.text, f"the arguments are no JSON object ({error})")]
-    named = tuple(replace(call, id=asked.id or call.id) for call, asked in zip(calls, choice.tool_calls, strict=True))
-    return [Action(context.step, named, choice.text)]
+        said = "\n".join([choice.text, *(f"{call.name}({call.arguments})" for call in choice.tool_calls)])
+        return Unparsable(context.step, said.strip(), f"the arguments are no JSON object ({error})")
+    return Action(context.step, calls, choice.text)
 
 
-def _read_text(choice: Choice, context: Context, sampling: Sampling) -> list[Event]:
+def _read_text(choice: Choice, context: Context, asking: Asking, most: int) -> Event:
     from agents.textual import Unreadable, read_turn
 
     try:
-        turn = read_turn(choice.text)
+        turn = read_turn(choice.text, typed_answer=asking.typed_answer, cut_off=choice.finish_reason == "length")
     except Unreadable as error:
         if choice.finish_reason == "length":
-            return [Truncated(context.step, choice.text, sampling.max_tokens or 0)]
-        return [Unparsable(context.step, choice.text, str(error))]
-    return [Action(context.step, (Call(f"s{context.step}c0", turn.tool, turn.arguments),), choice.text.strip())]
+            return Truncated(context.step, choice.text, most)
+        return Unparsable(context.step, choice.text, str(error))
+    (call_id,) = context.call_ids(1)
+    return Action(context.step, (Call(call_id, turn.tool, turn.arguments),), turn.text)
 
 
-async def _generate(
-    asking: Asking,
-    context: Context,
-    meter: Meter,
-    sampling: Sampling,
-    constraint: Constraint | None,
-    tools: Sequence[types.Tool],
-    purpose: Purpose,
-    finished: list[DecoderCalled | Completion],
-) -> AsyncGenerator[Event]:
-    """One decoder call within the run's time; `finished` receives what it cost and what it gave.
+@dataclass(slots=True)
+class _Asked:
+    """One call of the decoder: what is asked and, once it has ended, what came."""
 
-    Raises TimeoutError when the run's seconds are over.
+    purpose: Purpose
+    sampling: Sampling
+    constraint: Constraint | None = None
+    tools: tuple[types.Tool, ...] = ()
+    completion: Completion | None = None
+
+    @property
+    def choice(self) -> Choice:
+        assert self.completion is not None  # noqa: S101  # read after the call alone
+        return self.completion.choices[0]
+
+
+async def _generate(asking: Asking, context: Context, meter: Meter, asked: _Asked, limit: int) -> AsyncGenerator[Event]:
+    """One decoder call of at most `limit` tokens, within what is left of the run; ended by `DecoderCalled`.
+
+    Raises OutOfBudget.
     """
     began = time.monotonic()
     prompt, decoder = context.messages(), asking.decoder
-    async with asyncio.timeout(meter.seconds_left()):
-        if not (asking.deltas and purpose != "action"):
-            completion = await decoder.acomplete(prompt, sampling=sampling, constraint=constraint, tools=tools)
-        else:
-            events = decoder.astream(prompt, sampling=sampling, constraint=constraint, tools=tools)
-            try:
-                async for event in events:
-                    if isinstance(event, TextDelta):
-                        yield ThoughtDelta(context.step, event.text)
-                    elif isinstance(event, Finished):
-                        completion = event.completion
-            finally:
-                await close_events(events)
-    meter.use(completion.usage)
-    reason = completion.finish_reason
-    seconds = time.monotonic() - began
+    most = await _room(decoder, prompt, meter, limit)
+    asked.sampling = replace(asked.sampling, n=1, max_tokens=most)
+    streamed = asking.deltas and asked.purpose != "action"
+    async with aclosing(_events(asked, decoder, prompt, meter, streamed)) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                yield ThoughtDelta(context.step, event.text)
+    assert asked.completion is not None  # noqa: S101
+    usage, reason, seconds = asked.completion.usage, asked.completion.finish_reason, time.monotonic() - began
+    meter.use(usage)
     sent = prompt_sha256(prompt)
-    called = DecoderCalled(context.step, purpose, completion.usage, seconds, reason, decoder.model, sent)
-    finished += [called, completion]
+    yield DecoderCalled(context.step, asked.purpose, usage, seconds, reason, decoder.model, sent)
 
 
-def _sampling(asking: Asking, limit: int, meter: Meter, stops: tuple[str, ...] = ()) -> Sampling:
+async def _events(
+    asked: _Asked, decoder: Decoder, prompt: Sequence[Message], meter: Meter, streamed: bool
+) -> AsyncGenerator[types.Event]:
+    """The decoder's events, each waited for no longer than the run lasts.
+
+    No timeout is open while an event is with the reader: it would cancel whatever that does meanwhile.
+    """
+    wanted: dict[str, Any] = {"sampling": asked.sampling, "constraint": asked.constraint, "tools": asked.tools}
+    if not streamed:
+        asked.completion = await _in_time(meter, decoder.acomplete(prompt, **wanted))
+        return
+    events = decoder.astream(prompt, **wanted)
+    try:
+        while not isinstance(event := await _in_time(meter, anext(events)), Finished):
+            yield event
+        asked.completion = event.completion
+    finally:
+        await close_events(events)
+
+
+async def _in_time(meter: Meter, awaited: Awaitable[T]) -> T:
+    """What `awaited` gives. Raises OutOfBudget when the run's seconds are over before."""
+    try:
+        async with asyncio.timeout(meter.seconds_left()) as limit:
+            return await awaited
+    except TimeoutError:
+        if limit.expired():
+            raise OutOfBudget("seconds") from None
+        raise
+
+
+async def _room(decoder: Decoder, prompt: Sequence[Message], meter: Meter, limit: int) -> int:
+    """Tokens that may be generated: `limit`, or what the budget leaves beside the prompt.
+
+    A token has at least one byte, so a prompt that fits by its bytes need not be counted. Raises OutOfBudget.
+    """
     left = meter.tokens_left()
-    most = limit if left is None else max(1, min(limit, left))
-    return replace(asking.sampling, n=1, max_tokens=most, stop=(*asking.sampling.stop, *stops))
+    if left is None or _bytes(prompt) + limit <= left:
+        return limit
+    left -= await _in_time(meter, decoder.acount_tokens(prompt))
+    if left < 1:
+        raise OutOfBudget("tokens")
+    return min(limit, left)
+
+
+def _bytes(prompt: Sequence[Message]) -> int:
+    texts = (text for m in prompt for text in (m.text, *(call.name + call.arguments for call in m.tool_calls)))
+    return sum(len(text.encode("utf-8", "surrogatepass")) + 64 for text in texts)
 
 
 def written(calls: Sequence[Call], several: bool) -> str:

@@ -96,7 +96,11 @@ def obey(messages: tuple[Message, ...]) -> str:
     """The obedient decoder: the first order that was not given to a tool yet, wherever it stands, else the end."""
     if not messages[-1].text.endswith(ACT):
         return "I do what is written."
-    acts = [read_action(m.text, (), "x")[0] for m in messages if m.role == "assistant" and m.text.startswith("{")]
+    acts = [
+        read_action(m.text, (), lambda _: ["x"])[0]
+        for m in messages
+        if m.role == "assistant" and m.text.startswith("{")
+    ]
     done = [(call.tool, dict(call.arguments)) for call in acts]
     for message in messages:
         for name, arguments in ORDER.findall(message.text) if message.role != "system" else ():

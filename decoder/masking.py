@@ -128,6 +128,10 @@ def check_enforced(schema: Mapping[str, Any]) -> None:
             ignored.append("allOf of several")
         if node.keys() & {"pattern", "format"} and node.keys() & {"minLength", "maxLength"}:
             ignored.append("minLength or maxLength beside pattern or format")
+        if "multipleOf" in node and node.get("type") != "integer":
+            ignored.append("multipleOf beside another type than integer")
+        if undeclared := set(node.get("required", [])) - (node.get("properties") or {}).keys():
+            ignored.append(f"required of undeclared {', '.join(sorted(undeclared))}")
         if ignored:
             cause = f"the JSON schema uses {', '.join(ignored)}, which xgrammar does not enforce"
             raise ConstraintRefused(STEP, cause, "Leave it out and check the result, or decode without a constraint")

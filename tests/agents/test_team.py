@@ -169,7 +169,7 @@ def test_many_tasks_by_one_agent_in_their_order_and_inside_one_budget():
     echo = ScriptedDecoder(lambda messages: json.dumps(answers(messages[1].text.splitlines()[0])))
     results = fan_out(agent(echo), [f"task {n}" for n in range(6)], at_once=2)
     assert [result.answer for result in results] == [f"task {n}" for n in range(6)]
-    short = fan_out(agent(echo), [f"task {n}" for n in range(6)], Budget(steps=None, tokens=150), at_once=1)
+    short = fan_out(agent(echo), [f"task {n}" for n in range(6)], Budget(steps=None, tokens=800), at_once=1)
     assert [result.ended for result in short][-1] == "tokens"
     assert short[0].ended == "answer"
 
