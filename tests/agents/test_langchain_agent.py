@@ -3,15 +3,16 @@
 import asyncio
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("langchain_core", reason="langchain-core is in the langchain extra")
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
 from langchain_core.runnables import RunnableLambda
 
 from agents import Agent, Budget, Policy, RunResult, Tool
@@ -85,8 +86,10 @@ async def everywhere(runnable, given):
         {"messages": [("user", "Count.")]},
         [{"role": "user", "content": "Count."}],
         ChatPromptTemplate.from_messages([("user", "{what}.")]).invoke({"what": "Count"}),
+        PromptTemplate.from_template("{what}.").invoke({"what": "Count"}),
+        SimpleNamespace(messages=[HumanMessage("Count.")]),
     ],
-    ids=["text", "message", "input", "state", "messages", "prompt"],
+    ids=["text", "message", "input", "state", "messages", "prompt", "text prompt", "object"],
 )
 async def test_whatever_langchain_hands_over_is_a_task(given):
     assert read_input(given).task == "Count."
@@ -262,8 +265,19 @@ CALLED = [
         ([AIMessage("Hello.", additional_kwargs={UNTRUSTED: False})], False, False),
         ([AIMessage("Hello.", additional_kwargs={UNTRUSTED: True})], True, True),
         (CALLED, False, True),
+        ([ChatMessage("Hello.", role="assistant")], False, True),
+        ([ChatMessage("Hello.", role="user")], False, False),
     ],
-    ids=["user", "a model", "a model vouched for", "ours, clean", "ours, tainted", "a tool"],
+    ids=[
+        "user",
+        "a model",
+        "a model vouched for",
+        "ours, clean",
+        "ours, tainted",
+        "a tool",
+        "a role",
+        "the user's role",
+    ],
 )
 def test_what_others_wrote_taints_unless_it_is_vouched_for(earlier, vouched, untrusted):
     assert read_input([*earlier, HumanMessage("Go.")], vouched).untrusted is untrusted
