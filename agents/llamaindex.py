@@ -33,7 +33,7 @@ def from_llamaindex(tool: BaseTool, effect: Effect = "write", **options: Any) ->
         raise ToolError(STEP, f"{name} wants a workflow's context", "Wrap it in a function of your own")
     options = {"effect": effect, **options}
     schema, run = metadata.fn_schema, _runner(tool)
-    if schema is None:
+    if schema is None or not schema.model_fields:  # a class that only gives a schema
         return schema_tool(name, metadata.description, metadata.get_parameters_dict(), run, **options)
     parameters = arguments_schema(schema)
     check = json_validator(schema, closed=not is_open(parameters))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
@@ -155,11 +156,13 @@ class McpClient:
     def _target(self) -> Any:
         if isinstance(self._server, str):
             return self._server
-        from mcp import StdioServerParameters
+        from mcp import StdioServerParameters, stdio_client
 
         command, *arguments = self._server
         env = None if self._env is None else dict(self._env)
-        return StdioServerParameters(command=command, args=list(arguments), env=env, cwd=self._cwd)
+        started = StdioServerParameters(command=command, args=list(arguments), env=env, cwd=self._cwd)
+        # Its messages go where the interpreter began to write its own: sys.stderr may be no file (notebooks).
+        return stdio_client(started, errlog=sys.__stderr__ or sys.stderr)
 
     async def _listed(self, client: Client) -> tuple[Tool, ...]:
         tools: list[Tool] = []

@@ -1,8 +1,8 @@
 """One sandbox: started by bubblewrap, spoken to over a socket that the code never sees, watched, and ended.
 
-Every way out ends it: the code's end, a limit, a cancelled task, an error here; and the death of this process, because
-bubblewrap asks the kernel to kill the sandbox with its parent (PR_SET_PDEATHSIG), and its first process takes the whole
-pid namespace along. The code is handed over after that is in place, so it never runs without it.
+Every way out ends it: the code's end, a limit, a cancelled task, an error here; and the death of this process, at which
+the kernel closes the socket and so kills the interpreter inside (sandbox_child.tether), whose end is that of the pid
+namespace. Until the code was handed over, an interpreter that finds the socket closed exits by itself.
 """
 
 from __future__ import annotations
@@ -70,17 +70,26 @@ class Box:
         program = filter_program()
         filter_fd = os.memfd_create("filter", os.MFD_CLOEXEC)
         self._info, info_fd = os.pipe()
+        os.set_blocking(self._info, False)
         try:
             os.pwrite(filter_fd, program, 0)
-            self._process = await asyncio.create_subprocess_exec(
-                *command(self.limits, filter_fd, info_fd),
-                stdin=stdin.fileno(),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(filter_fd, info_fd),
-                env={},
-                start_new_session=True,
+            spawning = asyncio.create_task(
+                asyncio.create_subprocess_exec(
+                    *command(self.limits, filter_fd, info_fd),
+                    stdin=stdin.fileno(),
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE,
+                    pass_fds=(filter_fd, info_fd),
+                    env={},
+                    start_new_session=True,
+                )
             )
+            # Cancelled, asyncio would kill bubblewrap alone, and not the process that it had just started.
+            await asyncio.wait((spawning,))
+            self._process = spawning.result()
+        except asyncio.CancelledError:
+            self._process = await spawning
+            raise
         finally:
             os.close(filter_fd)
             os.close(info_fd)
@@ -94,17 +103,34 @@ class Box:
             kept += piece
 
     async def _handshake(self) -> None:
-        await _readable(self._channel.fileno())
-        said, descriptors, _, _ = socket.recv_fds(self._channel, 16, 1)
-        if not said or not descriptors:
+        ended = asyncio.create_task(self._ended())
+        ready = asyncio.create_task(_readable(self._channel.fileno()))
+        try:
+            await asyncio.wait((ended, ready), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+            ready.cancel()
+            await asyncio.wait((ended, ready))
+        said, descriptors = b"", list[int]()
+        with contextlib.suppress(BlockingIOError):
+            said, descriptors, _, _ = socket.recv_fds(self._channel, 16, 1)
+        # bubblewrap tells its first process before that starts what has just answered.
+        first = self._find_first()
+        if not said or not descriptors or first is None:
+            self._kill()
             await asyncio.wait(self._readers, timeout=END_SECONDS)
             cause = " ".join(self.stderr.decode(errors="replace").split()) or "it ended at once"
             raise SandboxFailed("starting the sandbox", cause[-300:])
         self.scratch, self.landlock = descriptors[0], int(said)
-        # bubblewrap wrote this before it started what has just answered, so it can be read without waiting.
-        first = json.loads(os.read(self._info, 4096))["child-pid"]
-        self._first = os.pidfd_open(first)
         check_namespaces(first)
+
+    def _find_first(self) -> int | None:
+        """The first process of the sandbox's pid namespace, as bubblewrap told it; None when it did not, or is dead."""
+        with contextlib.suppress(BlockingIOError, ProcessLookupError, ValueError):
+            first = int(json.loads(os.read(self._info, 4096))["child-pid"])
+            self._first = os.pidfd_open(first)
+            return first
+        return None
 
     async def begin(self, code: str) -> None:
         """Hand the code over; it starts to run."""
@@ -112,7 +138,6 @@ class Box:
         loop = asyncio.get_running_loop()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             await loop.sock_sendall(self._channel, len(text).to_bytes(8, "big") + text)
-        self._channel.close()
 
     async def watch(self) -> Reason | None:
         """Wait for the end of the code, or for the first limit that it meets; None when it ended by itself."""
@@ -123,6 +148,8 @@ class Box:
             _, waiting = await asyncio.wait(
                 waiting, timeout=max(0.0, min(POLL_SECONDS, left)), return_when=asyncio.FIRST_COMPLETED
             )
+            if self._process is not None and self._process.returncode is not None:
+                self._kill()  # what is left when somebody killed bubblewrap alone; it would hold the pipes open
             if max(len(self.stdout), len(self.stderr)) > self.limits.output:
                 return "output"
             if count_files(self.scratch) > self.limits.files + OWN_FILES:
@@ -159,6 +186,8 @@ class Box:
         with contextlib.suppress(ProcessLookupError):
             if self._process is not None and self._process.returncode is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
+        if self._first < 0 and self._info >= 0:
+            self._find_first()
         with contextlib.suppress(ProcessLookupError):
             if self._first >= 0:
                 signal.pidfd_send_signal(self._first, signal.SIGKILL)

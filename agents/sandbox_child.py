@@ -76,12 +76,34 @@ def receive_code(landlock: int) -> str:
     channel.sendmsg([str(landlock).encode()], handed)
     os.close(scratch)
     received = bytearray()
-    while piece := channel.recv(1 << 16):
+    while len(received) < 8 or len(received) < 8 + int.from_bytes(received[:8], "big"):
+        piece = channel.recv(1 << 16)
+        if not piece:
+            os._exit(1)
         received += piece
-    if len(received) < 8 or len(received) != 8 + int.from_bytes(received[:8], "big"):
+    tether()
+    try:
+        alive = channel.recv(1, _socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        alive = b"?"
+    if not alive:
         os._exit(1)
     channel.detach()
     return received[8:].decode("utf-8", "surrogatepass")
+
+
+def tether() -> None:
+    """Have the kernel send SIGKILL here when the parent's end of the socket closes, as it does however the parent dies.
+
+    The socket stays open in the first process of this pid namespace, out of the code's reach, so nothing undoes this.
+    PR_SET_PDEATHSIG, as bubblewrap sets it, would leave a process behind when the parent dies while it starts
+    (bubblewrap's issue 633), and follows the thread that started it rather than the process.
+    """
+    import fcntl
+
+    fcntl.fcntl(0, fcntl.F_SETSIG, 9)
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def empty_stdin() -> None:

@@ -26,7 +26,7 @@ def command(limits: Limits, filter_fd: int, info_fd: int) -> list[str]:
     return [
         bubblewrap(),
         *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
-        *("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--cap-drop", "ALL", "--die-with-parent"),
+        *("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--cap-drop", "ALL"),
         *("--info-fd", str(info_fd), "--seccomp", str(filter_fd)),
         *view(),
         *("--size", str(limits.scratch), "--tmpfs", SCRATCH, "--chdir", SCRATCH, "--remount-ro", "/"),

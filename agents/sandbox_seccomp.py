@@ -46,6 +46,7 @@ IOCTLS = {
 """What Python asks of a file descriptor. TIOCSTI, which types into a terminal, is not among them."""
 FCNTLS = {
     **{"F_DUPFD": 0, "F_GETFD": 1, "F_SETFD": 2, "F_GETFL": 3, "F_SETFL": 4, "F_GETLK": 5, "F_SETLK": 6, "F_SETLKW": 7},
+    **{"F_SETOWN": 8, "F_SETSIG": 10},  # sandbox_child.tether; reaches processes of the pid namespace alone
     **{"F_OFD_GETLK": 36, "F_OFD_SETLK": 37, "F_OFD_SETLKW": 38, "F_DUPFD_CLOEXEC": 1030, "F_GETPIPE_SZ": 1032},
 }
 """No lease: one on a file that the machine shares with the sandbox would make others wait who open it."""

@@ -3,6 +3,7 @@
     HearthError
     ├── UsageError              what the user asked for cannot be done as asked        (exit code 2)
     │   ├── SettingsError       a setting is missing or malformed
+    │   ├── prompts.errors.*    a prompt, or values for one, that cannot be used
     │   ├── rag.errors.*        a document, an index or a query that cannot be used
     │   └── MissingExtra        an optional dependency is not installed
     └── ServiceError            something that should have worked did not              (exit code 1)

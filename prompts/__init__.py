@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prompts.asking import Reply, aask, ask
+    from prompts.consistency import Consensus, aself_consistency, self_consistency
     from prompts.errors import (
         MalformedPrompt,
         MissingValue,
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
         UnknownValue,
         WrongType,
     )
+    from prompts.evaluate import Evaluation, Way
     from prompts.examples import balanced, diverse, nearest, random_examples
+    from prompts.extract import Extractor, extractor
     from prompts.folders import library, load
+    from prompts.items import Item, read_items
     from prompts.pairwise import Judgement, ajudge, judge
+    from prompts.stopping import Stopping
     from prompts.techniques.chain_of_thought import chain_of_thought
     from prompts.techniques.few_shot import few_shot
     from prompts.techniques.output_format import output_format
@@ -34,13 +39,18 @@ if TYPE_CHECKING:
 # Imported when first asked for.
 _LAZY = {
     "asking": ("Reply", "aask", "ask"),
+    "consistency": ("Consensus", "aself_consistency", "self_consistency"),
     "errors": (
         "MalformedPrompt", "MissingValue", "OutputError", "OutputMalformed", "OutputTruncated", "PromptError",
         "PromptNotFound", "RenderError", "UnknownValue", "WrongType",
     ),
+    "evaluate": ("Evaluation", "Way"),
     "examples": ("balanced", "diverse", "nearest", "random_examples"),
+    "extract": ("Extractor", "extractor"),
     "folders": ("library", "load"),
+    "items": ("Item", "read_items"),
     "pairwise": ("Judgement", "ajudge", "judge"),
+    "stopping": ("Stopping",),
     "techniques": ("chain_of_thought", "few_shot", "output_format", "role"),
     "template": ("Prompt",),
     "turns": ("Insert", "Turn"),
@@ -51,8 +61,12 @@ _HOMES = {name: f"prompts.{module}" for module, names in _LAZY.items() for name 
 
 __all__ = [
     "UNTRUSTED_RULE",
+    "Consensus",
+    "Evaluation",
     "Example",
+    "Extractor",
     "Insert",
+    "Item",
     "Judgement",
     "MalformedPrompt",
     "MissingValue",
@@ -65,16 +79,20 @@ __all__ = [
     "Quoted",
     "RenderError",
     "Reply",
+    "Stopping",
     "Turn",
     "UnknownValue",
     "Variable",
+    "Way",
     "WrongType",
     "aask",
     "ajudge",
+    "aself_consistency",
     "ask",
     "balanced",
     "chain_of_thought",
     "diverse",
+    "extractor",
     "few_shot",
     "judge",
     "library",
@@ -83,7 +101,9 @@ __all__ = [
     "nearest",
     "output_format",
     "random_examples",
+    "read_items",
     "role",
+    "self_consistency",
 ]
 
 

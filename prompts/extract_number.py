@@ -43,6 +43,8 @@ def announced(segment: str) -> Found | None:
 def loose(text: str) -> Found | None:
     """The last number of the last line that has one, in bold before others; None when it stands in mid-calculation."""
     for line in reversed(text.split("\n")):
+        if not line.strip():
+            continue
         plain = tidy(_LIST_NUMBER.sub("", line))
         found = [number for number in numerals(plain) if not number.ordinal]
         if not found:

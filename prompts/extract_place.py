@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,7 +14,8 @@ LONGEST = 200_000
 """Characters of an output that are looked at, from its end."""
 SEGMENT = 400
 """Characters after an announcement that are looked at."""
-_THOUGHT = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.S | re.I)
+MOST_ANNOUNCEMENTS = 20
+"""Announcements that are looked at, from the last back."""
 _THOUGHT_END = re.compile(r"</(?:think|thinking|reasoning)>", re.I)
 _THOUGHT_START = re.compile(r"<(?:think|thinking|reasoning)>", re.I)
 _END_TOKEN = re.compile(r"<\|?(?:im_end|eot_id|end_of_text|endoftext|end|/s|eos)\|?>", re.I)
@@ -21,7 +23,7 @@ _NEXT_TURN = re.compile(r"\n[ \t#*]*(?:Q|Question|Human|User|Problem|Exercise)[ 
 _BE = r"(?:is|are|was|equals?|can(?:no|\s?no|')t\s+be|would\s+be|will\s+be|should\s+be|must\s+be|comes?\s+to|becomes)\b"
 _ANNOUNCEMENT = re.compile(
     r"\\(?:boxed|fbox)\s*(?=\{)"
-    r"|(?<!\#)\#{4}(?!\#)[ \t]*(?!\W*(?:step|part|problem|question|solution|explanation|calculation|answer)\b)"
+    r"|(?<!\#)\#{4}(?!\#)[ \t]*(?!\W{0,10}(?:step|part|problem|question|solution|explanation|calculation|answer)\b)"
     r"|<answer>"
     r"|(?:^|\n)[ \t]*[#*][#* \t]*(?:final\s+)?answer\**[ \t]*\n"
     r"|(?<!to )\b(?:answers?|ans)\b(?:\s*\([^)\n]{0,40}\))?"
@@ -54,9 +56,7 @@ def find(output: str, seek: Seek) -> Found | None:
 
 def settle(output: str) -> str:
     """The output without its hidden thoughts, and without what a base model goes on to make up after its answer."""
-    text = _THOUGHT.sub(" ", output)
-    if ends := list(_THOUGHT_END.finditer(text)):
-        text = text[ends[-1].end() :]
+    text = _THOUGHT_END.split(output)[-1]
     if start := _THOUGHT_START.search(text):
         text = text[: start.start()]  # it never stopped thinking
     if end := _END_TOKEN.search(text):
@@ -69,7 +69,7 @@ def settle(output: str) -> str:
 
 def announced(text: str) -> Iterator[tuple[str, ...]]:
     """What stands after each announcement, last first: its first sentence, then its whole line; a box has one part."""
-    for mark in reversed(list(_ANNOUNCEMENT.finditer(text))):
+    for mark in reversed(deque(_ANNOUNCEMENT.finditer(text), MOST_ANNOUNCEMENTS)):
         denied = _GIVES_UP.search(mark.group())
         rest = text[denied.start() + mark.start() if denied else mark.end() : mark.end() + SEGMENT]
         if mark.group().startswith("\\"):

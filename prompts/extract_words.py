@@ -28,6 +28,8 @@ PARTS = {
 }
 PARTS |= {f"{word}s": value for word, value in PARTS.items() if word not in ("half", "halves")}
 _NUMBER_WORD = "|".join([*UNITS, "hundred", "dozen", *SCALES, *PARTS])
+MOST_WORDS = 30
+"""No number that anybody means has more."""
 _RUN = re.compile(
     rf"\b(?:(?P<minus>minus|negative)\s+)?(?P<words>(?:an?[\s-]+)?(?:{_NUMBER_WORD})"
     rf"(?:(?:[\s-]+|\s+and\s+)(?:an?\s+)?(?:{_NUMBER_WORD}))*)\b",
@@ -52,7 +54,7 @@ def worded(text: str) -> list[Worded]:
         words = match["words"].lower().replace("-", " ").split()
         if words == ["one"] and _PRONOUN.search(text, 0, match.start()):
             continue
-        value = _value(words)
+        value = _value(words) if len(words) <= MOST_WORDS else None
         if value is not None:
             found.append(Worded(-value if match["minus"] else value, match.start(), match.end()))
     return found
@@ -81,17 +83,26 @@ def _with_part(words: list[str], below: int, alone: bool) -> Fraction | None:
 
 
 def _whole(words: list[str]) -> Fraction | None:
-    """Sums below a thousand, scaled and added up. `["dozen"]` is twelve, `["two", "dozen"]` is two of them."""
-    total = group = 0
+    """Sums below a thousand, scaled and added up; None for words that count ("one two three") and are no number.
+
+    `["dozen"]` is twelve, `["two", "dozen"]` is two of them.
+    """
+    total, group, scale = 0, 0, max(SCALES.values()) * 10
     for at, word in enumerate(words):
-        if word in UNITS:
+        if word in UNITS and _fits(UNITS[word], group):
             group += UNITS[word]
-        elif word == "hundred":
+        elif word == "hundred" and group < 10:
             group = max(1, group) * 100
-        elif word == "dozen":
-            group = 12 if at == 0 else group
-        elif word in SCALES:
-            total, group = total + max(1, group) * SCALES[word], 0
+        elif word == "dozen" and at == len(words) - 1:
+            group = group or 12
+        elif word in SCALES and SCALES[word] < scale:
+            scale = SCALES[word]
+            total, group = total + max(1, group) * scale, 0
         elif word not in ("a", "an"):
             return None
     return Fraction(total + group) if words else None
+
+
+def _fits(unit: int, group: int) -> bool:
+    """Whether a unit goes on with what was said of this group: five after twenty or a hundred, not after five."""
+    return group % 100 == 0 or (group % 10 == 0 and group % 100 >= 20 and 0 < unit < 10)

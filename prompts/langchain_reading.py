@@ -27,9 +27,10 @@ from prompts.errors import InteropError
 from prompts.langchain_turns import RenderedTurn
 from prompts.template import Prompt
 from prompts.turns import Insert, Turn, TurnRole
-from prompts.variables import Variable
+from prompts.variables import Variable, VariableType
 
 STEP = "reading a LangChain prompt"
+_TYPES: Mapping[type, VariableType] = {int: "integer", float: "number", bool: "boolean"}
 TEMPLATES: Mapping[TurnRole, Any] = {
     "system": SystemMessagePromptTemplate,
     "user": HumanMessagePromptTemplate,
@@ -40,7 +41,7 @@ TEMPLATES: Mapping[TurnRole, Any] = {
 def from_langchain(template: BasePromptTemplate[Any], name: str = "from-langchain", purpose: str = "") -> Prompt:
     """A prompt that says what LangChain's says; partial variables become defaults, few-shot examples turns.
 
-    Every variable is a string, because LangChain does not say more.
+    A variable is a string unless its default is of another type: LangChain does not say more.
 
     Raises:
         InteropError: it selects examples at run time, has pictures, computes partial values, or formats values in a
@@ -129,6 +130,12 @@ def _default(values: Mapping[str, Any], found: dict[str, Variable]) -> None:
     for name, value in values.items():
         if callable(value):
             raise InteropError(STEP, f"the partial variable {name} is computed", "Give its value to render")
-        if name in found:
-            ours = to_messages(convert_to_messages(value)) if found[name].type == "messages" else value
-            found[name] = replace(found[name], default=ours)
+        if name not in found:
+            continue
+        variable = found[name]
+        if variable.type == "messages":
+            found[name] = replace(variable, default=to_messages(convert_to_messages(value)))
+        elif variable.type == "string" and type(value) in _TYPES:
+            found[name] = replace(variable, type=_TYPES[type(value)], default=value)
+        else:
+            found[name] = replace(variable, default=value)

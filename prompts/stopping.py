@@ -69,7 +69,7 @@ NEVER = Stopping(step=4, unanimous=False, sure=None, worth=None, settled=False)
 
 def leads(first: int, second: int) -> float:
     """P(p > 1/2) for p ~ Beta(first + 1, second + 1): how sure it is that the first of two answers is the likelier."""
-    return 1.0 - _below_half(first + 1, second + 1)
+    return _below_half(second + 1, first + 1)
 
 
 def gain(first: int, second: int, others: int = 0) -> float:

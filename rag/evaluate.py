@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from decoder.errors import UsageError
+from prompts.figures import compare_rows, summarise
+from prompts.intervals import Interval
+from prompts.results import EvalProgress, Sink, key_of
 from rag import metrics
 from rag.gold import Documents, Gold, gold, is_right, ranks
-from rag.intervals import Interval, difference, mean
 from rag.questions import Question
-from rag.results import Row, Sink, key_of
+from rag.results import Row
 from rag.trial import Setting, Trial
 from rag.types import Answer, Hit
 
@@ -26,15 +28,6 @@ KS = (1, 5, 10)
 NDCG_AT = 10
 UNPAIRED = frozenset({"refusal_precision", "citation_precision"})
 """Figures over what a setting itself chose to do, so that two settings have no questions to be paired on."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvalProgress:
-    """How far an evaluation is: `done` of `total` questions."""
-
-    step: Literal["asking"]
-    done: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +47,7 @@ class Evaluation:
 
     def summary(self, seed: int = 0) -> dict[str, Interval]:
         """Each figure's mean over the questions that have it, with its interval; figures that none has are absent."""
-        return {name: mean(values, seed) for name, values in _columns(self.rows).items()}
+        return summarise(self.rows, seed)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -69,7 +62,7 @@ def evaluate(
     *,
     ks: Sequence[int] = KS,
     known: Mapping[str, Row] | None = None,
-    keep: Sink | None = None,
+    keep: Sink[Row] | None = None,
     on_progress: Callable[[EvalProgress], None] | None = None,
 ) -> Evaluation:
     """Ask every question under `setting` and judge what comes back.
@@ -112,16 +105,7 @@ def evaluate(
 
 def compare(first: Evaluation, second: Evaluation, seed: int = 0) -> dict[str, Interval]:
     """Second minus first, figure by figure, over the questions for which both have it."""
-    theirs = {row.id: row for row in second.rows}
-    found: dict[str, tuple[list[float], list[float]]] = {}
-    for row in first.rows:
-        there = dict(_figures(theirs[row.id]))
-        for name, value in _figures(row):
-            if name in there and name not in UNPAIRED:
-                here_values, there_values = found.setdefault(name, ([], []))
-                here_values.append(value)
-                there_values.append(there[name])
-    return {name: difference(here, others, seed) for name, (here, others) in found.items()}
+    return compare_rows(first.rows, second.rows, seed, UNPAIRED)
 
 
 def check_ks(ks: Sequence[int]) -> tuple[int, ...]:
@@ -129,20 +113,6 @@ def check_ks(ks: Sequence[int]) -> tuple[int, ...]:
     if not ks or not all(1 <= k <= 1000 for k in ks):
         raise UsageError("evaluating", f"k={','.join(map(str, ks))} cannot be", "Give numbers from 1 to 1000")
     return tuple(sorted(set(ks)))
-
-
-def _columns(rows: Sequence[Row]) -> dict[str, list[float]]:
-    """Values by figure: metrics in the order that every row has them in, then times."""
-    found: dict[str, list[float]] = {name: [] for row in rows for name in row.metrics}
-    for row in rows:
-        for name, value in _figures(row):
-            found.setdefault(name, []).append(value)
-    return {name: values for name, values in found.items() if values}
-
-
-def _figures(row: Row) -> Iterator[tuple[str, float]]:
-    yield from ((name, value) for name, value in row.metrics.items() if value is not None)
-    yield from ((f"{name}_seconds", value) for name, value in row.timings.items())
 
 
 class _Run:

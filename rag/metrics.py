@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-import string
 from collections import Counter
 from collections.abc import Sequence
 
-_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
+from prompts.extract_text import normalized
+
 _MARKERS = re.compile(r"\s*\[\d{1,3}\]")
 
 
@@ -43,14 +42,6 @@ def ndcg_at_k(ranks: Sequence[int | None], grades: Sequence[float], k: int = 10)
             gain -= negative / math.log2(place + 1)
     best = sum(grade / math.log2(place + 1) for place, grade in enumerate(sorted(grades, reverse=True)[:k], start=1))
     return min(1.0, gain / best) if best else 0.0
-
-
-def normalized(text: str) -> str:
-    """Lower case without punctuation, articles and needless spaces, as SQuAD compares answers.
-
-    Source: the evaluation script of Rajpurkar et al. 2016, "SQuAD".
-    """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def without_markers(text: str) -> str:

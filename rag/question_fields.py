@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from decoder.errors import UsageError
+from prompts.rows import BadRow, parse_object
 from rag.filters import Where, parse_where, where
 
 STEP = "reading questions"
 FIELDS = ("id", "question", "answers", "sources", "passages", "relevant", "answerable", "where")
-LONGEST_LINE = 1 << 20
 HIGHEST_GRADE = 1000
 
 
@@ -26,21 +25,10 @@ class Span:
     end: int
 
 
-class BadQuestion(UsageError):
-    """A row that cannot be used.
+class BadQuestion(BadRow):
+    """A row of questions that cannot be used; its line, from 1, and the field at fault."""
 
-    Attributes:
-        line: its number, from 1.
-        field: the field at fault; empty when it is the whole row.
-    """
-
-    def __init__(self, line: int, field: str, reason: str, remedy: str = "") -> None:
-        self.line, self.field, self.reason = line, field, reason
-        place = f"line {line}, {field}" if field else f"line {line}"
-        super().__init__(f"{STEP}, {place}", reason, remedy)
-
-    def __reduce__(self) -> tuple[type[BadQuestion], tuple[int, str, str, str]]:
-        return type(self), (self.line, self.field, self.reason, self.remedy)
+    reading = STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +136,7 @@ class Fields:
 
 def parse_fields(line: bytes, number: int) -> Fields:
     """The object in one line; raises BadQuestion when it is none or has a field that nobody reads."""
-    if len(line) > LONGEST_LINE:
-        raise BadQuestion(number, "", f"it is longer than {LONGEST_LINE} bytes")
-    try:
-        row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-    except UnicodeDecodeError as error:
-        raise BadQuestion(number, "", "it is not UTF-8", "Save the file as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", "") or "too deep"
-        raise BadQuestion(number, "", f"it is not JSON ({reason})", "Write one JSON object a line") from error
-    if not isinstance(row, dict):
-        raise BadQuestion(number, "", "it is not a JSON object", 'Write {"question": "…"}')
+    row = parse_object(line, number, BadQuestion, '{"question": "…"}')
     for name in row:
         if name not in FIELDS:
             near = difflib.get_close_matches(name, FIELDS, 1)

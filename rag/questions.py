@@ -8,13 +8,14 @@ Every row that cannot be used is an error that names its line and field.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from decoder.errors import UsageError
+from prompts.rows import lines
 from rag.filters import Where
-from rag.question_fields import LONGEST_LINE, STEP, BadQuestion, Span, parse_fields
+from rag.question_fields import STEP, BadQuestion, Span, parse_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def read_questions(path: Path, skip_bad: bool = False, limit: int | None = None)
     """
     found: dict[str, Question] = {}
     bad: list[BadQuestion] = []
-    for number, line in _lines(path):
+    for number, line in lines(path, STEP):
         if limit is not None and len(found) >= limit:
             break
         try:
@@ -77,23 +78,6 @@ def read_questions(path: Path, skip_bad: bool = False, limit: int | None = None)
     if not found:
         raise UsageError(STEP, f"{path} holds no question", 'Write one a line: {"question": "…", "answers": ["…"]}')
     return Questions(tuple(found.values()), tuple(bad))
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        with path.open("rb") as file:
-            for number in range(1, 1 << 62):
-                line = file.readline(LONGEST_LINE + 1)
-                if not line:
-                    return
-                if line.strip():
-                    yield number, line
-                while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
-                    line = file.readline(LONGEST_LINE + 1)
-    except OSError as error:
-        raise UsageError(
-            STEP, f"{path} cannot be read: {error.strerror or error}", "Give a file of JSON lines"
-        ) from error
 
 
 def parse_question(line: bytes, number: int) -> Question:

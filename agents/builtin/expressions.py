@@ -165,7 +165,7 @@ class _Reader:
             elif self._peek() == "%" and not self._starts_operand(1):
                 self._at += 1
                 value = Quantity(plain(value) / 100, percent=True)
-            elif (unit := self._unit_here()) is not None:
+            elif (unit := self._unit_here()) is not None and not (value.units and self._peek() == INCH):
                 value = self._with_unit(value, unit)
             elif value.units and self._starts_number() and self._unit_here(1) is not None:
                 value = added(value, self._postfix())  # 3 h 20 min

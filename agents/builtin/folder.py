@@ -60,7 +60,7 @@ class Folder:
             if len(lines) >= self._limits.entries:
                 lines.append(f"[More than {self._limits.entries} files: list a folder of them]")
                 break
-            lines.append(f"{name} ({size:,} bytes)")
+            lines.append(f"{_shown(name)} ({size:,} bytes)")
         return "\n".join(lines) or "There are no files."
 
     def read(self, path: str, start: int = 1) -> str:
@@ -140,10 +140,11 @@ class Folder:
         return _decoded(self._bytes(parent, name, path), path)
 
     def _bytes(self, parent: int, name: str, path: str) -> bytes:
-        with os.fdopen(_open(name, FILE, parent, path), "rb") as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise FileError(f"{path} is no file")
+        descriptor = _open(name, FILE, parent, path)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise FileError(f"{path} is no file")
+        with os.fdopen(descriptor, "rb") as file:
             data = file.read(self._limits.file_size + 1)
         if len(data) > self._limits.file_size:
             raise FileError(f"{path} has more than {self._limits.file_size:,} bytes")
@@ -190,6 +191,11 @@ def _decoded(data: bytes, path: str) -> str:
     raise FileError(f"{path} is no text")
 
 
+def _shown(name: str) -> str:
+    """A file's name on one line: it may hold any byte."""
+    return "".join(character if character.isprintable() else "?" for character in name)
+
+
 def _matches(text: str, name: str, wanted: str) -> list[str]:
     lines = enumerate(text.splitlines(), 1)
-    return [f"{name}:{number}: {line.strip()[:200]}" for number, line in lines if wanted in line.lower()]
+    return [f"{_shown(name)}:{number}: {line.strip()[:200]}" for number, line in lines if wanted in line.lower()]

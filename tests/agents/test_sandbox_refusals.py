@@ -49,6 +49,8 @@ def test_a_bubblewrap_that_does_not_isolate_is_found_out(monkeypatch, tmp_path):
 @pytest.mark.parametrize("lost", ["net", "user", "pid", "ipc", "uts", "seccomp", "remount"])
 def test_a_sandbox_without_a_wall_is_found_out(lost, monkeypatch, sandbox_works):
     """A wall that is left out, as in a mistake of ours: seen from outside, or by the probe from inside."""
+    if lost == "user" and os.geteuid():
+        pytest.skip("without privileges bubblewrap makes a user namespace unasked")
     whole = sandbox_command.command
 
     def command(*arguments):

@@ -62,7 +62,13 @@ PLACES = {
     "diffusers": ("generators/",),
     "streamlit": ("ui/",),
     "langchain_core": ("decoder/langchain", "prompts/langchain", "rag/langchain.py", "agents/langchain"),
-    "llama_index": ("decoder/llamaindex", "prompts/llamaindex.py", "rag/llamaindex.py", "rag/chunk", "agents/llamaindex"),
+    "llama_index": (
+        "decoder/llamaindex",
+        "prompts/llamaindex.py",
+        "rag/llamaindex.py",
+        "rag/chunk",
+        "agents/llamaindex",
+    ),
     "ray": ("rag/ray",),
     "pickle": (),
 }

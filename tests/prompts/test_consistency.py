@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from decoder.base import Decoder
+from decoder.base import Decoder, run_sync
+from decoder.client import ServedDecoder
 from decoder.embedded import EmbeddedDecoder
 from decoder.errors import ConnectFailed, DecoderTimeout, MalformedResponse, RequestRefused, ServerFailed, UsageError
 from decoder.recorded import RecordedDecoder
@@ -285,3 +286,25 @@ def test_a_real_model_draws_different_samples_and_repeats_itself(tiny_llama):
     assert found.requests == 2
     assert found.usage.completion_tokens <= 48
     assert all(sample.logprob < 0 for sample in found.samples if sample.finish_reason)
+
+
+@pytest.mark.vllm
+def test_a_real_server_shares_one_prefill_among_the_samples_of_a_window(vllm_server):
+    asked = "Count the eggs that are left in the basket, one after another. " * 20
+    with ServedDecoder(vllm_server.base_url) as decoder:
+        prompt_tokens = run_sync(decoder.acount_tokens(asked))
+        found = self_consistency(
+            decoder,
+            asked,
+            extract=r"regex:\S+",
+            samples=8,
+            vote="logprob",
+            sampling=Sampling(max_tokens=8),
+            stopping=Stopping(window=5, step=3, unanimous=False, sure=None, worth=None, settled=False),
+        )
+    assert (len(found.samples), found.requests, found.failed) == (8, 2, 0)
+    assert found.usage.prompt_tokens == 2 * prompt_tokens  # once a request, not once a sample
+    assert found.prefill_saved == 6 * prompt_tokens
+    assert found.usage.cached_tokens > 0.8 * prompt_tokens  # the second window found the first one's
+    assert len({sample.text for sample in found.samples}) > 4
+    assert all(sample.logprob < 0 for sample in found.samples)

@@ -192,5 +192,17 @@ def test_json_is_found_in_prose_whatever_it_holds(value):
     )
 
 
+LOOPS = ["#### ", "<think>", "answer is ", "\\boxed{", "1 ", "(A) or ", "\n", "one ", "$", "[1,", "**", "A:\n", "1'111"]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("piece", LOOPS)
+@pytest.mark.parametrize("kind", ["number", "choice", "yesno", "text"])
+def test_a_model_caught_in_a_loop_does_not_catch_its_reader_too(piece, kind):
+    """Quadratic reading of these would take minutes."""
+    found = extractor(kind).find(piece * (150_000 // len(piece)))
+    assert found is None or len(found.key) <= 150_000
+
+
 def test_every_kind_is_listed():
     assert {extractor(kind if kind != "regex" else "regex:x").kind.partition(":")[0] for kind in KINDS} == set(KINDS)

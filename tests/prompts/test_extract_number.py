@@ -191,6 +191,21 @@ def test_whole_numbers_are_exact_however_long():
     assert NUMBER.find("The answer is 5/0.") is None
 
 
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("zero", "0"), ("twenty-one", "21"), ("one hundred and five", "105"), ("a hundred", "100"), ("a dozen", "12"),
+        ("two dozen", "2"), ("half", "0.5"), ("two thirds", "0.666666666667"), ("a quarter", "0.25"),
+        ("two and a half", "2.5"), ("three and three quarters", "3.75"), ("minus twelve", "-12"),
+        ("two million three hundred thousand and one", "2300001"), ("one two three", None), ("twenty twelve", None),
+        ("a third", "0.333333333333"), ("third", None), ("one " * 5000, None), ("a hundred and " * 3000, None),
+    ],
+)  # fmt: skip
+def test_numbers_in_words(words, value):
+    found = NUMBER.find(words)
+    assert (found.key if found else None) == value
+
+
 def test_a_chain_that_was_cut_off_is_told_from_an_announced_answer():
     assert not NUMBER.find("She has 3 + 4 = 7 and then").announced
     assert NUMBER.find("The answer is 7, because she has").announced

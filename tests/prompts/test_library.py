@@ -207,3 +207,13 @@ def test_folders_and_large_files_are_no_prompts(own, tmp_path):
     own("home/prompts", "large", "x" * 300_000)
     with pytest.raises(MalformedPrompt, match="larger than"):
         load("large")
+
+
+def test_every_name_of_the_room_is_there():
+    import prompts
+
+    for name in prompts.__all__:
+        found = getattr(prompts, name)
+        assert isinstance(found, str) or found.__module__.startswith("prompts."), name
+    with pytest.raises(AttributeError, match="nope"):
+        _ = prompts.nope

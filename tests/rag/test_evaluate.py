@@ -5,6 +5,7 @@ import pytest
 
 from decoder.errors import ConnectFailed, UsageError
 from decoder.scripted import ScriptedDecoder
+from prompts.results import ResultsFailed, results_file
 from rag.errors import IndexNotFound
 from rag.evaluate import compare, evaluate
 from rag.filters import where
@@ -13,7 +14,7 @@ from rag.knowledge import KnowledgeBase
 from rag.manifest import DocumentEntry
 from rag.question_fields import Span
 from rag.questions import Question
-from rag.results import ResultsFailed, results_file
+from rag.results import Row
 from rag.settings import RagSettings
 from rag.store import open_store
 from rag.trial import Setting, Trial, parse_setting
@@ -160,12 +161,12 @@ def test_a_server_that_fails_ends_the_run_and_what_was_kept_is_not_asked_again(b
         return answer
 
     base.decoder = ScriptedDecoder(say)
-    with results_file(path) as (known, keep), pytest.raises(ConnectFailed):
+    with results_file(path, Row) as (known, keep), pytest.raises(ConnectFailed):
         evaluate(base, ASKED, known=known, keep=keep)
     with path.open("ab") as file:
         file.write(b'{"key": "half a li')
     base.decoder = ScriptedDecoder(lambda messages: "Mr Finch waters the garden on Tuesdays [1].")
-    with results_file(path, resume=True) as (known, keep):
+    with results_file(path, Row, resume=True) as (known, keep):
         found = evaluate(base, ASKED, known=known, keep=keep)
     assert found.resumed == 1
     assert [row.answer for row in found.rows][:2] == [
@@ -173,7 +174,7 @@ def test_a_server_that_fails_ends_the_run_and_what_was_kept_is_not_asked_again(b
         "Mr Finch waters the garden on Tuesdays. [1]",
     ]
     assert [json.loads(line)["id"] for line in path.read_bytes().splitlines()] == ["rent", "garden", "cup"]
-    with results_file(path, resume=True) as (known, keep):
+    with results_file(path, Row, resume=True) as (known, keep):
         again = evaluate(base, ASKED, known=known, keep=keep)
     assert again.resumed == 3
     assert again.summary() == found.summary()
@@ -256,9 +257,9 @@ def test_a_decoder_that_is_not_there_cannot_be_switched_on(base):
 def test_results_are_not_written_over(tmp_path):
     path = tmp_path / "results.jsonl"
     path.write_text("{}\n")
-    with pytest.raises(UsageError, match="already holds results"), results_file(path):
+    with pytest.raises(UsageError, match="already holds results"), results_file(path, Row):
         pass
-    with pytest.raises(UsageError, match=r"line 1 of .* is no result"), results_file(path, resume=True):
+    with pytest.raises(UsageError, match=r"line 1 of .* is no result"), results_file(path, Row, resume=True):
         pass
     assert path.read_text() == "{}\n"
 
@@ -268,14 +269,14 @@ def test_a_figure_that_is_no_number_is_refused(tmp_path, figure):
     path = tmp_path / "results.jsonl"
     row = '{"key": "k", "setting": "", "options": {}, "id": "1", "question": "?", "metrics": {"mrr": %s}}\n'
     path.write_text(row % figure)
-    with pytest.raises(UsageError, match="is no result"), results_file(path, resume=True):
+    with pytest.raises(UsageError, match="is no result"), results_file(path, Row, resume=True):
         pass
 
 
 def test_results_that_cannot_be_written_are_an_error_of_ours(tmp_path, base):
-    with pytest.raises(ResultsFailed), results_file(tmp_path / "absent" / "results.jsonl"):
+    with pytest.raises(ResultsFailed), results_file(tmp_path / "absent" / "results.jsonl", Row):
         pass
-    with pytest.raises(ResultsFailed, match="No space left"), results_file(path_full()) as (known, keep):
+    with pytest.raises(ResultsFailed, match="No space left"), results_file(path_full(), Row) as (known, keep):
         evaluate(base, ASKED[:1], known=known, keep=keep)
 
 

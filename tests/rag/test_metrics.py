@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from rag.intervals import difference, mean, share
+from prompts.extract_text import normalized
+from prompts.intervals import difference, mean, share
 from rag.metrics import (
     contains_answer,
     ndcg_at_k,
-    normalized,
     precision,
     recall_at_k,
     reciprocal_rank,

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decoder.errors import UsageError
+from prompts.rows import LONGEST_LINE
 from rag.filters import Condition
-from rag.question_fields import FIELDS, LONGEST_LINE, BadQuestion, Span
+from rag.question_fields import FIELDS, BadQuestion, Span
 from rag.questions import Question, parse_question, read_questions
 
 WORDS = st.text("a9 =>.\x00é", max_size=8)

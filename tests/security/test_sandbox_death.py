@@ -11,9 +11,21 @@ import pytest
 
 MEMORY = 256 * 2**20 + (os.getpid() % 60000) * 4096 + 4096 * 140000
 SLEEPS = "import time\\ntime.sleep(600)"
+STUBBORN = """
+import fcntl, os, signal, time
+for fd in range(64):
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, 0)
+        os.close(fd)
+    except OSError:
+        pass
+signal.pthread_sigmask(signal.SIG_SETMASK, range(1, 65))
+while True:
+    time.sleep(600)
+"""
 ONE = f"""
 from agents.sandbox import Limits, run_python
-run_python("{SLEEPS}", limits=Limits(seconds=600, memory={MEMORY}))
+run_python({STUBBORN!r}, limits=Limits(seconds=600, memory={MEMORY}))
 """
 MANY = f"""
 from agents.sandbox import Limits, check_sandbox, run_python
@@ -52,7 +64,7 @@ def test_a_killed_parent_takes_the_sandbox_along(sandbox, processes_of):
     assert until(lambda: processes_of(MEMORY) == [])
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(12))
 def test_a_parent_killed_at_any_moment_leaves_nothing(seed, sandbox, processes_of):
     parent = start(MANY)
     try:

@@ -10,15 +10,15 @@ import typer
 
 from decoder.errors import UsageError
 from ui.cli import wiring
+from ui.cli.figures import SUMMARY_HEADS, compared_heads, compared_rows, summary_rows
 from ui.cli.options import BaseUrl, Debug, Docs, Embedded, Json, KnowledgeBaseName, Model
 from ui.cli.output import as_data, print_json, print_table, progress_bar, remark
 from ui.cli.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from rag.evaluate import Evaluation
-    from rag.intervals import Interval
     from rag.knowledge import KnowledgeBase
     from rag.questions import Questions
     from rag.trial import Setting
@@ -54,6 +54,7 @@ def evaluate(
     A row: {"question": "…", "answers": ["…"], "sources": ["lease.pdf"]}, or {"question": "…", "answerable": false}.
     Figures are means over the questions that have them, with 95% intervals. Works with a decoder and without one.
     """
+    from rag.evaluate import compare as compare_evaluations
     from rag.questions import read_questions
     from rag.trial import parse_setting
 
@@ -73,10 +74,11 @@ def evaluate(
     if json:
         print_json(_as_json(found, read, stale, seed))
     elif len(found) == 1:
-        print_table(("figure", "mean", "95% interval", "questions"), _summary_rows(found[0].summary(seed)))
+        print_table(SUMMARY_HEADS, summary_rows(found[0].summary(seed)))
     else:
-        names = [evaluation.setting.name for evaluation in found]
-        print_table(("figure", *names, "B minus A", "95% interval", "pairs"), _compared_rows(found, seed))
+        first, second = (evaluation.summary(seed) for evaluation in found)
+        heads = compared_heads(found[0].setting.name, found[1].setting.name)
+        print_table(heads, compared_rows(first, second, compare_evaluations(found[0], found[1], seed)))
 
 
 def _ks(text: str) -> tuple[int, ...]:
@@ -92,10 +94,11 @@ def _run(
     base: KnowledgeBase, read: Questions, settings: Sequence[Setting], ks: Sequence[int], out: Path | None, resume: bool
 ) -> tuple[list[Evaluation], int]:
     """Every setting in turn, and how many results in the file are of something else."""
+    from prompts.results import results_file
     from rag.evaluate import evaluate as run
-    from rag.results import results_file
+    from rag.results import Row
 
-    with results_file(out, resume) as (known, keep), progress_bar() as on_progress:
+    with results_file(out, Row, resume) as (known, keep), progress_bar() as on_progress:
         found = [
             run(base, read.questions, each, ks=ks, known=known, keep=keep, on_progress=on_progress) for each in settings
         ]
@@ -116,27 +119,6 @@ def _remarks(found: Sequence[Evaluation], stale: int) -> None:
             remark(f"{len(evaluation.failed)} questions were not answered ({evaluation.setting.name})")
     if stale:
         remark(f"{stale} results in the file are of other questions, settings or an older index: not counted")
-
-
-def _summary_rows(summary: Mapping[str, Interval]) -> list[tuple[str, ...]]:
-    return [(name, f"{i.value:.3f}", f"{i.low:.3f} to {i.high:.3f}", str(i.count)) for name, i in summary.items()]
-
-
-def _compared_rows(found: Sequence[Evaluation], seed: int) -> list[tuple[str, ...]]:
-    from rag.evaluate import compare
-
-    first, second = (evaluation.summary(seed) for evaluation in found)
-    differences = compare(found[0], found[1], seed)
-    rows = []
-    for name in dict.fromkeys((*first, *second)):
-        means = [f"{side[name].value:.3f}" if name in side else "-" for side in (first, second)]
-        paired = differences.get(name)
-        rows.append((name, *means, *(_change(paired) if paired else ("-", "-", "-"))))
-    return rows
-
-
-def _change(paired: Interval) -> tuple[str, str, str]:
-    return f"{paired.value:+.3f}", f"{paired.low:+.3f} to {paired.high:+.3f}", str(paired.count)
 
 
 def _as_json(found: Sequence[Evaluation], read: Questions, stale: int, seed: int) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from decoder.errors import UsageError
-from ui.cli import wiring
+from ui.cli import prompt_eval, wiring
 from ui.cli.main import COMMANDS, new_app
 from ui.cli.options import BaseUrl, Debug, Embedded, Json, Model
 from ui.cli.output import as_data, print_json, print_table, print_text, remark
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from prompts.template import Prompt
 
 app = new_app(help=COMMANDS["prompt"], no_args_is_help=True)
+prompt_eval.add_to(app)
 
 Temperature = Annotated[float | None, typer.Option(min=0, max=2, help="0 is greedy; else as the prompt says.")]
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", metavar="N", min=1, help="Most tokens of the answer.")]

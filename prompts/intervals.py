@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from decoder.errors import MissingExtra
+
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 
@@ -20,9 +22,11 @@ class Interval:
 
 
 def share(hits: int, count: int) -> Interval:
-    """`hits` of `count` (at least 1) with Wilson's score interval (Wilson 1927)."""
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
-
+    """`hits` of `count` (at least 1) with Wilson's score interval (Wilson 1927). Raises MissingExtra."""
+    try:
+        from scipy.stats import binomtest  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingExtra("working out intervals", "scipy", "rag") from error
     found = binomtest(hits, count).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
     return Interval(hits / count, float(found.low), float(found.high), count)
 
@@ -43,8 +47,11 @@ def difference(first: Sequence[float], second: Sequence[float], seed: int = 0) -
 
 
 def _bootstrap(values: Sequence[float], seed: int) -> Interval:
-    import numpy as np
-    from scipy.stats import bootstrap
+    try:
+        import numpy as np
+        from scipy.stats import bootstrap
+    except ImportError as error:
+        raise MissingExtra("working out intervals", "scipy", "rag") from error
 
     data = np.asarray(values, dtype=float)
     value = float(data.mean())
