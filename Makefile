@@ -35,7 +35,7 @@ lint: $(VENV)/.dev ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports
 
 bench: $(VENV)/.dev ## measure; benchmarks/README.md says what, and which take longer and are run by name
-	@for file in imports concurrency documents charsets ocr code_passages reindex kills retrieval answers extraction self_consistency; do echo "== $$file"; $(BIN)/python -m benchmarks.$$file || exit 1; done
+	@for file in imports grammar concurrency documents charsets ocr code_passages reindex kills retrieval answers extraction self_consistency; do echo "== $$file"; $(BIN)/python -m benchmarks.$$file || exit 1; done
 
 vllm: $(VENV_VLLM)/.installed ## make the environment that `hearth serve` runs vLLM in
 
