@@ -13,9 +13,12 @@ from agents.tool import Tool, tool
 if TYPE_CHECKING:
     from agents.agent import Agent
     from agents.budget import Budget
+    from agents.conversation import Conversation
     from agents.events import Event, FinalAnswer, Observation, RunResult
+    from agents.longterm import LongTermMemory
     from agents.policy import ApprovalRequest, Policy
     from agents.secret import Secret
+    from agents.transcript import Transcript
 
 # Each name and the module it is imported from when it is first asked for (PEP 562).
 _LAZY = {
@@ -27,6 +30,9 @@ _LAZY = {
     "Observation": "agents.events",
     "Policy": "agents.policy",
     "RunResult": "agents.events",
+    "Transcript": "agents.transcript",
+    "LongTermMemory": "agents.longterm",
+    "Conversation": "agents.conversation",
     "Secret": "agents.secret",
 }
 
@@ -34,13 +40,16 @@ __all__ = [
     "Agent",
     "ApprovalRequest",
     "Budget",
+    "Conversation",
     "Event",
     "FinalAnswer",
+    "LongTermMemory",
     "Observation",
     "Policy",
     "RunResult",
     "Secret",
     "Tool",
+    "Transcript",
     "tool",
 ]
 

@@ -15,11 +15,12 @@ async def ask_approver(
 
     Only True is a yes: an approver that gives anything else has not approved. What it raises ends the run.
     """
-    if policy.approve is None:
+    approve = policy.approve
+    if approve is None:
         return False, "no approver"
     request = ApprovalRequest(task, call, tool.effect, reason, untrusted)
     try:
-        answer = await within(policy.approval_timeout, call_function(policy.approve, {"request": request}))
+        answer = await within(policy.approval_timeout, call_function(lambda: approve(request), {}))
     except OutOfTime:
         return False, "no answer in time"
     return answer is True, "approver"

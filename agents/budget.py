@@ -85,6 +85,12 @@ class Meter:
         if self._parent is not None and (others := {k: v for k, v in counts.items() if k != "steps"}):
             self._parent.add(**others)
 
+    def count(self, spent: Spent) -> None:
+        """Count what a worker has spent, all but its steps and its seconds."""
+        mine = self._spent
+        self._spent = replace(spent, **{f.name: getattr(mine, f.name) + getattr(spent, f.name) for f in fields(Spent)})
+        self._spent = replace(self._spent, steps=mine.steps, seconds=mine.seconds)
+
     def use(self, usage: Usage) -> None:
         """Count the tokens of one decoder call, and their price."""
         cost = self._spent.cost + self.budget.price(usage)

@@ -5,8 +5,10 @@
     │   └── SchemaError        its parameters have no JSON schema
     ├── PolicyError            a policy that contradicts itself
     └── TranscriptError        a transcript that cannot be read, or is of another run
+        └── ReplayDiffers      the code does something else now than what the transcript tells
     ServiceError
     ├── UnparsableAction       the decoder's action could not be read, not even after one repair
+    ├── NoAnswer               a run was over without an answer, where nothing but an answer can be given back
     └── McpError               an MCP server that does not answer, or answers something else
 
 What a tool raises while it runs is no error of the agent: it becomes the observation.
@@ -14,7 +16,12 @@ What a tool raises while it runs is no error of the agent: it becomes the observ
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from decoder.errors import ServiceError, UsageError
+
+if TYPE_CHECKING:
+    from agents.events import RunResult
 
 
 class ToolError(UsageError):
@@ -33,6 +40,16 @@ class TranscriptError(UsageError):
     """A transcript that cannot be read, or belongs to another run."""
 
 
+class ReplayDiffers(TranscriptError):
+    """The code does something else now than what the transcript tells.
+
+    Attributes:
+        diff: what differs, as a unified diff of lines, recorded against now; empty where only a hash was kept.
+    """
+
+    diff: str = ""
+
+
 class UnparsableAction(ServiceError):
     """The decoder's action could not be read, not even after one repair.
 
@@ -41,6 +58,16 @@ class UnparsableAction(ServiceError):
     """
 
     text: str = ""
+
+
+class NoAnswer(ServiceError):
+    """A run was over without an answer, where nothing but an answer can be given back.
+
+    Attributes:
+        result: how it ended, and what it cost.
+    """
+
+    result: RunResult | None = None
 
 
 class McpError(ServiceError):

@@ -41,7 +41,7 @@ from agents.turn import choose_mode
 if TYPE_CHECKING:
     from agents.agent import Agent, Listener
     from agents.budget import Meter
-    from agents.react import Run
+    from agents.run import Run
 
 STEP = "resuming a run"
 Source: TypeAlias = str | PathLike[str] | Transcript

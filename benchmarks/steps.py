@@ -49,7 +49,8 @@ def reply(body: dict[str, Any]) -> dict[str, Any]:
         return {"content": json.dumps(call if done < STEPS else _answer())}
     if not body.get("tools"):
         return {"content": "I add one more."}
-    done = sum(m["role"] == "tool" or m["role"] == "tool-response" for m in messages)
+    # smolagents gives results as a user's text.
+    done = sum(m["role"] == "tool" or "Observation:" in json.dumps(m["content"]) for m in messages)
     names = {tool["function"]["name"] for tool in body["tools"]}
     if done < STEPS:
         return _called("add", {"a": done, "b": 1}, done)

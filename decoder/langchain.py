@@ -94,7 +94,7 @@ class ChatHearth(BaseChatModel):
             UsageError: `tool_choice` names no tool of these.
         """
         ours = [_tool(tool) for tool in tools]
-        choice, chosen = _choice(ours, tool_choice)
+        choice, chosen = toolcalls.chosen(ours, tool_choice)
         return self.bind(tools=chosen, tool_choice=choice, parallel_tool_calls=parallel_tool_calls, **kwargs)
 
     def with_structured_output(
@@ -250,19 +250,3 @@ def _result(plan: Plan, completion: Completion) -> ChatResult:
 def _tool(tool: Mapping[str, Any] | type | Callable[..., Any] | BaseTool) -> Tool:
     function = convert_to_openai_tool(tool)["function"]
     return Tool(function["name"], function.get("description", ""), function.get("parameters", {}))
-
-
-def _choice(tools: Sequence[Tool], choice: object) -> tuple[toolcalls.ToolChoice, tuple[Tool, ...]]:
-    if isinstance(choice, Mapping):
-        choice = choice.get("function", choice).get("name")
-    if choice in (None, False, "auto"):
-        return "auto", tuple(tools)
-    if choice == "none":
-        return "auto", ()
-    if choice in (True, "any", "required"):
-        return "required", tuple(tools)
-    named = tuple(tool for tool in tools if tool.name == choice)
-    if not named:
-        known = ", ".join(tool.name for tool in tools)
-        raise UsageError(STEP, f"tool_choice names {choice!r}, which is no tool of these", f"Tools: {known}")
-    return "required", named

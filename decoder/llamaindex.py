@@ -221,6 +221,7 @@ class HearthLLM(FunctionCallingLLM):
         ours = to_messages(messages)
         if not tools:
             return Plan("none", ours, constraint), sampling
+        choice, tools = toolcalls.chosen(tools, choice)
         await self.decoder.aready()
         return toolcalls.plan(self.decoder, ours, tools, choice, parallel), sampling
 

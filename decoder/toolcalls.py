@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from decoder.base import Decoder
 from decoder.constraint import structural_tag, tool_call
-from decoder.errors import ConstraintRefused
+from decoder.errors import ConstraintRefused, UsageError
 from decoder.types import (
     Choice,
     Constraint,
@@ -140,6 +140,31 @@ class Plan:
     messages: tuple[Message, ...]
     constraint: Constraint | None = None
     tools: tuple[Tool, ...] = ()
+
+
+def chosen(tools: Sequence[Tool], choice: object) -> tuple[ToolChoice, tuple[Tool, ...]]:
+    """What a `tool_choice` of another library asks for: whether a tool must be called, and which may be.
+
+    Args:
+        choice: "auto" or nothing, "none", "required" or "any" or True, a tool's name, or OpenAI's object with it.
+
+    Raises:
+        UsageError: it names no tool of these.
+    """
+    if isinstance(choice, Mapping):
+        choice = choice.get("function", choice).get("name")
+    if choice in (None, False, "auto"):
+        return "auto", tuple(tools)
+    if choice == "none":
+        return "auto", ()
+    if choice in (True, "any", "required"):
+        return "required", tuple(tools)
+    named = tuple(tool for tool in tools if tool.name == choice)
+    if not named:
+        known = ", ".join(tool.name for tool in tools)
+        cause = f"tool_choice names {choice!r}, which is no tool of these"
+        raise UsageError("planning tool calls", cause, f"Tools: {known}")
+    return "required", named
 
 
 def plan(

@@ -43,8 +43,8 @@ class Rule:
         return 1 / (1 + math.exp(-logit))
 
 
-WITHOUT_TOKENS = Rule(bias=-7.67, weights=(9.35, 3.43, 5.65, -1.46))
-WITH_TOKENS = Rule(bias=-8.87, weights=(7.29, -7.38, 3.28, 22.04, -0.98, -1.31))
+WITHOUT_TOKENS = Rule(bias=-7.09, weights=(9.35, 3.43, 5.65, -1.46))
+WITH_TOKENS = Rule(bias=-8.5, weights=(7.29, -7.38, 3.28, 22.04, -0.98, -1.31))
 
 
 @dataclass(frozen=True, slots=True)

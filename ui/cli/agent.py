@@ -55,10 +55,11 @@ def agent(
     json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """Give an agent a task; it thinks, calls tools and answers, and you see each step.
+    """Give an agent a task and see each of its steps.
 
-    Tools that write or send need your yes once it has read text that nobody vouches for. The exit code is 3 when it
-    ended without an answer. With OTEL_EXPORTER_OTLP_ENDPOINT set, spans are sent there.
+    It thinks, calls tools and answers; without a task, you are asked for one after the other. Tools that write or
+    send need your yes once it has read text that nobody vouches for. The exit code is 3 when it ended without an
+    answer. With OTEL_EXPORTER_OTLP_ENDPOINT set, spans are sent there.
     """
     _check(task, approve, mode, transcript)
     decoder = wiring.find_decoder(wiring.DecoderChoice(base_url=base_url, model=model, embedded=embedded))

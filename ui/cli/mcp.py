@@ -12,8 +12,8 @@ from decoder.errors import UsageError
 from ui.cli import wiring
 from ui.cli.agent_tools import HELP, parse_tools
 from ui.cli.main import new_app
-from ui.cli.options import BaseUrl, Debug, Docs, Embedded, Model
-from ui.cli.output import remark
+from ui.cli.options import BaseUrl, Debug, Docs, Embedded, Json, Model
+from ui.cli.output import print_json, remark
 
 if TYPE_CHECKING:
     from agents import Tool
@@ -41,11 +41,13 @@ def mcp(
     model: Model = "",
     base_url: BaseUrl = "",
     embedded: Embedded = None,
+    json: Json = False,
     debug: Debug = False,
 ) -> int:
-    """Serve knowledge bases, tools and an agent by the Model Context Protocol, on stdio or HTTP.
+    """Serve knowledge bases, tools and an agent by the Model Context Protocol.
 
-    A client of yours starts it with this command line. Only tools that read are offered, and web pages.
+    On stdio, a client of yours starts it with this command line; or on streamable HTTP. Only tools that read are
+    offered, and web pages.
     """
     if host != "127.0.0.1" and http is None:
         raise UsageError(STEP, "--host was given without --http", "Give a port with --http")
@@ -64,7 +66,7 @@ def mcp(
 
             asyncio.run(serve_stdio(server))
             return 0
-        return _serve_http(http_app(server, host, os.environ.get(KEY, "")), host, http)
+        return _serve_http(http_app(server, host, os.environ.get(KEY, "")), host, http, json)
 
 
 def _knowledge(stack: ExitStack, names: list[str], docs: Docs, decoder: Decoder | None) -> list[Tool]:
@@ -92,9 +94,10 @@ def _agent(tools: list[Tool], decoder: Decoder | None) -> Tool:
     return as_tool(worker, f"Works on a task step by step with tools of its own: {named}.")
 
 
-def _serve_http(application: object, host: str, port: int) -> int:
+def _serve_http(application: object, host: str, port: int, json: bool) -> int:
     import uvicorn
 
-    remark(f"http://{host}:{port}/mcp; stop it with Ctrl-C.")
+    address = f"http://{host}:{port}/mcp"
+    print_json({"address": address}) if json else remark(f"{address}; stop it with Ctrl-C.")
     uvicorn.run(application, host=host, port=port, log_level="warning")  # type: ignore[arg-type]  # an ASGI application
     return 0
