@@ -18,7 +18,7 @@ from langchain_core.runnables.config import ensure_config
 
 from agents.agent import Agent
 from agents.events import Event, RunEnded, RunResult
-from agents.langchain_report import start, told
+from agents.langchain_report import start, told, told_already
 from agents.langchain_said import STEP, answer_of, read_input, to_message
 from decoder.base import close_events, iterate_sync, run_sync
 from decoder.errors import UsageError
@@ -112,7 +112,9 @@ class AgentRunnable(Runnable[Any, Any]):
             said = read_input(given, self.vouched)
             instructions = "\n\n".join(part for part in (self.agent.instructions, said.instructions) if part)
             agent = replace(self.agent, instructions=instructions)
-            async with aclosing(told(chain, agent.astream(said.task, after=said))) as happening:  # type: ignore[type-var]  # a generator
+            async with aclosing(
+                told(chain, agent.astream(said.task, after=said), told_already(agent.tools))
+            ) as happening:  # type: ignore[type-var]  # a generator
                 async for event in happening:
                     yield event
                     if isinstance(event, RunEnded):

@@ -7,17 +7,18 @@ the events, and their sum is in the answer's `usage_metadata`.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForChainRun, AsyncCallbackManagerForToolRun
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import get_async_callback_manager_for_config
+from langchain_core.runnables.config import get_async_callback_manager_for_config, var_child_runnable_config
 from langchain_core.tools import ToolException
 
 from agents.events import Event, Observation, ToolStarted
+from agents.tool import Tool
 
 EVENT = "hearth"
 
@@ -30,15 +31,27 @@ async def start(given: Any, config: RunnableConfig, name: str) -> AsyncCallbackM
     )
 
 
-async def told(chain: AsyncCallbackManagerForChainRun, happening: AsyncIterator[Event]) -> AsyncIterator[Event]:
-    """The run's events, each told to the callbacks before it is yielded."""
+def told_already(tools: Iterable[object]) -> frozenset[str]:
+    """Names of tools that are LangChain's: inside a chain or a graph, these tell its callbacks themselves."""
+    if var_child_runnable_config.get() is None:
+        return frozenset()
+    module = "agents.langchain"
+    return frozenset(
+        each.name for each in tools if isinstance(each, Tool) and getattr(each.run, "__module__", "") == module
+    )
+
+
+async def told(
+    chain: AsyncCallbackManagerForChainRun, happening: AsyncIterator[Event], already: frozenset[str]
+) -> AsyncIterator[Event]:
+    """The run's events, each told to the callbacks before it is yielded. Calls of the tools `already` are not."""
     manager = chain.get_child()
     tools: dict[str, AsyncCallbackManagerForToolRun] = {}
     try:
         async with aclosing(happening):  # type: ignore[type-var]  # a generator
             async for event in happening:
                 await manager.on_custom_event(EVENT, event, run_id=chain.run_id)
-                if isinstance(event, ToolStarted):
+                if isinstance(event, ToolStarted) and event.call.tool not in already:
                     call = event.call
                     shown = json.dumps(call.arguments, ensure_ascii=False, default=str)
                     about = {"name": call.tool}

@@ -2,7 +2,8 @@
 
 Taint must outlast the way through another library. It stands in the answer's message itself, so that it goes on with
 the messages even where a graph's state has no place for it. What others wrote is untrusted unless it is vouched for:
-results of tools, and what a model said that may have read anything.
+results of tools, and what a model said that may have read anything. A human's message counts as the user's, and a
+system message as the developer's, whoever put them there.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Any
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
+    ChatMessage,
     HumanMessage,
     SystemMessage,
-    ToolMessage,
     convert_to_messages,
 )
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
@@ -111,7 +112,8 @@ def _untrusted(message: BaseMessage, vouched: bool) -> bool:
     mark = message.additional_kwargs.get(UNTRUSTED)
     if mark is not None:
         return bool(mark)
-    return not vouched and isinstance(message, (AIMessage, ToolMessage))
+    users = isinstance(message, HumanMessage) or (isinstance(message, ChatMessage) and message.role == "user")
+    return not vouched and not users
 
 
 def _task(text: str) -> str:

@@ -3,15 +3,16 @@
 import asyncio
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("langchain_core", reason="langchain-core is in the langchain extra")
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.prompts import ChatPromptTemplate, PromptTemplate
 from langchain_core.runnables import RunnableLambda
 
 from agents import Agent, Budget, Policy, RunResult, Tool
@@ -60,7 +61,7 @@ class Seen(BaseCallbackHandler):
         self.told.append(("tool", serialized["name"], input_str))
 
     def on_tool_end(self, output, **kwargs):
-        self.told.append(("tool ended", output.content))
+        self.told.append(("tool ended", getattr(output, "content", output)))
 
     def on_tool_error(self, error, **kwargs):
         self.told.append(("tool failed", str(error)))
@@ -85,8 +86,10 @@ async def everywhere(runnable, given):
         {"messages": [("user", "Count.")]},
         [{"role": "user", "content": "Count."}],
         ChatPromptTemplate.from_messages([("user", "{what}.")]).invoke({"what": "Count"}),
+        PromptTemplate.from_template("{what}.").invoke({"what": "Count"}),
+        SimpleNamespace(messages=[HumanMessage("Count.")]),
     ],
-    ids=["text", "message", "input", "state", "messages", "prompt"],
+    ids=["text", "message", "input", "state", "messages", "prompt", "text prompt", "object"],
 )
 async def test_whatever_langchain_hands_over_is_a_task(given):
     assert read_input(given).task == "Count."
@@ -204,6 +207,20 @@ async def test_callbacks_see_a_chain_with_tools_and_every_event():
         assert isinstance(seen.events[-1][1], RunEnded)
 
 
+@pytest.mark.parametrize("chained", [False, True])
+def test_a_tool_of_langchain_is_told_once_in_a_chain_and_outside_of_one(chained):
+    from langchain_core.tools import tool as their_tool
+
+    @their_tool
+    def name(of: int) -> str:
+        """A name."""
+        return "Ann"
+
+    seen, runnable = Seen(), as_runnable(agent(act("name", of=1), answers("Ann"), tools=[name]))
+    (RunnableLambda(str) | runnable if chained else runnable).invoke("Whose?", {"callbacks": [seen]})
+    assert [each[0] for each in seen.told if each[0].startswith("tool")] == ["tool", "tool ended"]
+
+
 async def test_an_async_handler_is_awaited_and_the_events_are_in_astream_events():
     class Slow(AsyncCallbackHandler):
         done = 0
@@ -248,8 +265,19 @@ CALLED = [
         ([AIMessage("Hello.", additional_kwargs={UNTRUSTED: False})], False, False),
         ([AIMessage("Hello.", additional_kwargs={UNTRUSTED: True})], True, True),
         (CALLED, False, True),
+        ([ChatMessage("Hello.", role="assistant")], False, True),
+        ([ChatMessage("Hello.", role="user")], False, False),
     ],
-    ids=["user", "a model", "a model vouched for", "ours, clean", "ours, tainted", "a tool"],
+    ids=[
+        "user",
+        "a model",
+        "a model vouched for",
+        "ours, clean",
+        "ours, tainted",
+        "a tool",
+        "a role",
+        "the user's role",
+    ],
 )
 def test_what_others_wrote_taints_unless_it_is_vouched_for(earlier, vouched, untrusted):
     assert read_input([*earlier, HumanMessage("Go.")], vouched).untrusted is untrusted

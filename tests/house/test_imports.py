@@ -61,6 +61,8 @@ PLACES = {
     "peft": ("alignment/",),
     "diffusers": ("generators/",),
     "streamlit": ("ui/",),
+    "langchain": (),
+    "langgraph": ("agents/langchain",),
     "langchain_core": ("decoder/langchain", "prompts/langchain", "rag/langchain.py", "agents/langchain"),
     "llama_index": (
         "decoder/llamaindex",
