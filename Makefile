@@ -35,7 +35,7 @@ lint: $(VENV)/.dev ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports
 
 bench: $(VENV)/.dev ## measure; benchmarks/README.md says what, and which take longer and are run by name
-	@for file in imports concurrency documents charsets ocr code_passages reindex kills retrieval answers extraction self_consistency; do echo "== $$file"; $(BIN)/python -m benchmarks.$$file || exit 1; done
+	@for file in imports concurrency documents charsets ocr code_passages reindex sandbox injection grammar kills retrieval answers extraction self_consistency; do echo "== $$file"; $(BIN)/python -m benchmarks.$$file || exit 1; done
 
 vllm: $(VENV_VLLM)/.installed ## make the environment that `hearth serve` runs vLLM in
 
@@ -52,7 +52,7 @@ $(VENV)/bin/python:
 $(VENV)/.rag: $(VENV)/bin/python $(INPUTS)
 	@echo "Setting up .venv (once; a minute or two) ..."
 	$(call install_torch,$(VENV))
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[rag]' && touch $@
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[rag,agents]' && touch $@
 
 $(VENV)/.dev: $(VENV)/.rag $(INPUTS)
 	@echo "Adding the developer's tools to .venv ..."

@@ -12,6 +12,7 @@ from typing import Any
 
 from agents import turn
 from agents.acting import act, answered, hinted
+from agents.asked import OutOfBudget
 from agents.calls import as_text
 from agents.errors import UnparsableAction
 from agents.events import Ended, Event, FinalAnswer, Hint, RunEnded, RunResult, Truncated, Unparsable
@@ -39,7 +40,7 @@ async def events(run: Run) -> AsyncGenerator[Event]:
                     yield event
                     if isinstance(event, FinalAnswer):
                         break
-        except turn.OutOfBudget as over:
+        except OutOfBudget as over:
             yield _end(run, over.ended)
             return
     yield _end(run, "answer", run.answer)

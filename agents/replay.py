@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agents.acting import NO_TIME_LEFT
+from agents.asked import OutOfBudget
 from agents.budget import Meter
 from agents.context import Context, prompt_sha256
 from agents.errors import ReplayDiffers
@@ -36,7 +37,7 @@ from agents.events import (
 from agents.resume import Source, restored, spent_by
 from agents.run import Outside, Run
 from agents.transcript import Recording, Transcript, read
-from agents.turn import Asking, OutOfBudget
+from agents.turn import Asking
 from decoder.base import Decoder, run_sync
 from decoder.types import Message
 

@@ -8,47 +8,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
+from agents.asked import Asked, generate
 from agents.budget import Meter
-from agents.context import Context, prompt_sha256
+from agents.context import Context
 from agents.events import (
     Action,
     Call,
-    DecoderCalled,
-    Ended,
     Event,
     FinalAnswer,
     Mode,
-    Purpose,
     Thought,
-    ThoughtDelta,
     Truncated,
     Unparsable,
 )
 from agents.grammar import read_action
 from agents.tool import Tool
 from decoder import types
-from decoder.base import Decoder, close_events
+from decoder.base import Decoder
 from decoder.errors import ConstraintIgnored, ConstraintRefused
-from decoder.types import Choice, Completion, Constraint, Finished, Message, Sampling, TextDelta
-
-T = TypeVar("T")
+from decoder.types import Choice, Constraint, Sampling
 
 STEP = "asking for an action"
-
-
-class OutOfBudget(Exception):
-    """The run's time or tokens are at their end. `ended` says which."""
-
-    def __init__(self, ended: Ended) -> None:
-        self.ended = ended
-        super().__init__(ended)
 
 
 # A thought ends where it begins to act or to observe by itself.
@@ -116,8 +100,10 @@ async def ask(asking: Asking, context: Context, meter: Meter, only_answer: bool)
 
 
 async def _think(asking: Asking, context: Context, meter: Meter) -> AsyncGenerator[Event]:
-    asked = _Asked("thought", replace(asking.sampling, stop=(*asking.sampling.stop, *THOUGHT_STOPS)))
-    async with aclosing(_generate(asking, context, meter, asked, asking.thought_tokens)) as happening:
+    asked = Asked("thought", replace(asking.sampling, stop=(*asking.sampling.stop, *THOUGHT_STOPS)))
+    async with aclosing(
+        generate(asking.decoder, context, meter, asked, asking.thought_tokens, asking.deltas)
+    ) as happening:
         async for event in happening:
             yield event
     choice = asked.choice
@@ -127,9 +113,11 @@ async def _think(asking: Asking, context: Context, meter: Meter) -> AsyncGenerat
 async def _act(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
     tools = () if only_answer else asking.tools
     # The grammar says where an action ends; a stop string would only cut it off.
-    asked = _Asked("action", replace(asking.sampling, stop=()))
+    asked = Asked("action", replace(asking.sampling, stop=()))
     asked.constraint = asking.only_answer if only_answer else asking.actions
-    async with aclosing(_generate(asking, context, meter, asked, asking.action_tokens)) as happening:
+    async with aclosing(
+        generate(asking.decoder, context, meter, asked, asking.action_tokens, asking.deltas)
+    ) as happening:
         async for event in happening:
             yield event
     choice = asked.choice
@@ -152,14 +140,14 @@ def _let_through(choice: Choice) -> ConstraintIgnored:
 
 async def _whole_turn(asking: Asking, context: Context, meter: Meter, only_answer: bool) -> AsyncGenerator[Event]:
     native = asking.mode == "native"
-    asked = _Asked("turn", asking.sampling)
+    asked = Asked("turn", asking.sampling)
     if native:
         asked.tools = _offered(asking, only_answer)
     else:
         asked.sampling = replace(asking.sampling, stop=(*asking.sampling.stop, *TURN_STOPS))
-    async with aclosing(
-        _generate(asking, context, meter, asked, asking.thought_tokens + asking.action_tokens)
-    ) as happening:
+    most = asking.thought_tokens + asking.action_tokens
+    asks = generate(asking.decoder, context, meter, asked, most, asking.deltas)
+    async with aclosing(asks) as happening:
         async for event in happening:
             yield event
     most = asked.sampling.max_tokens or 0
@@ -201,93 +189,6 @@ def _read_text(choice: Choice, context: Context, asking: Asking, most: int) -> E
         return Unparsable(context.step, choice.text, str(error))
     (call_id,) = context.call_ids(1)
     return Action(context.step, (Call(call_id, turn.tool, turn.arguments),), turn.text)
-
-
-@dataclass(slots=True)
-class _Asked:
-    """One call of the decoder: what is asked and, once it has ended, what came."""
-
-    purpose: Purpose
-    sampling: Sampling
-    constraint: Constraint | None = None
-    tools: tuple[types.Tool, ...] = ()
-    completion: Completion | None = None
-
-    @property
-    def choice(self) -> Choice:
-        assert self.completion is not None  # noqa: S101  # read after the call alone
-        return self.completion.choices[0]
-
-
-async def _generate(asking: Asking, context: Context, meter: Meter, asked: _Asked, limit: int) -> AsyncGenerator[Event]:
-    """One decoder call of at most `limit` tokens, within what is left of the run; ended by `DecoderCalled`.
-
-    Raises OutOfBudget.
-    """
-    began = time.monotonic()
-    prompt, decoder = context.messages(), asking.decoder
-    most = await _room(decoder, prompt, meter, limit)
-    asked.sampling = replace(asked.sampling, n=1, max_tokens=most)
-    streamed = asking.deltas and asked.purpose != "action"
-    async with aclosing(_events(asked, decoder, prompt, meter, streamed)) as events:
-        async for event in events:
-            if isinstance(event, TextDelta):
-                yield ThoughtDelta(context.step, event.text)
-    assert asked.completion is not None  # noqa: S101
-    usage, reason, seconds = asked.completion.usage, asked.completion.finish_reason, time.monotonic() - began
-    meter.use(usage)
-    sent = prompt_sha256(prompt)
-    yield DecoderCalled(context.step, asked.purpose, usage, seconds, reason, decoder.model, sent)
-
-
-async def _events(
-    asked: _Asked, decoder: Decoder, prompt: Sequence[Message], meter: Meter, streamed: bool
-) -> AsyncGenerator[types.Event]:
-    """The decoder's events, each waited for no longer than the run lasts.
-
-    No timeout is open while an event is with the reader: it would cancel whatever that does meanwhile.
-    """
-    wanted: dict[str, Any] = {"sampling": asked.sampling, "constraint": asked.constraint, "tools": asked.tools}
-    if not streamed:
-        asked.completion = await _in_time(meter, decoder.acomplete(prompt, **wanted))
-        return
-    events = decoder.astream(prompt, **wanted)
-    try:
-        while not isinstance(event := await _in_time(meter, anext(events)), Finished):
-            yield event
-        asked.completion = event.completion
-    finally:
-        await close_events(events)
-
-
-async def _in_time(meter: Meter, awaited: Awaitable[T]) -> T:
-    """What `awaited` gives. Raises OutOfBudget when the run's seconds are over before."""
-    try:
-        async with asyncio.timeout(meter.seconds_left()) as limit:
-            return await awaited
-    except TimeoutError:
-        if limit.expired():
-            raise OutOfBudget("seconds") from None
-        raise
-
-
-async def _room(decoder: Decoder, prompt: Sequence[Message], meter: Meter, limit: int) -> int:
-    """Tokens that may be generated: `limit`, or what the budget leaves beside the prompt.
-
-    A token has at least one byte, so a prompt that fits by its bytes need not be counted. Raises OutOfBudget.
-    """
-    left = meter.tokens_left()
-    if left is None or _bytes(prompt) + limit <= left:
-        return limit
-    left -= await _in_time(meter, decoder.acount_tokens(prompt))
-    if left < 1:
-        raise OutOfBudget("tokens")
-    return min(limit, left)
-
-
-def _bytes(prompt: Sequence[Message]) -> int:
-    texts = (text for m in prompt for text in (m.text, *(call.name + call.arguments for call in m.tool_calls)))
-    return sum(len(text.encode("utf-8", "surrogatepass")) + 64 for text in texts)
 
 
 def written(calls: Sequence[Call], several: bool) -> str:

@@ -1,7 +1,8 @@
 """How long it takes to compile the language of actions: `python -m benchmarks.grammar`. Exit code 1 over a bar.
 
 Tools of the Berkeley function-calling leaderboard (BFCL), 32 in one action grammar with `final_answer`, compiled by
-xgrammar for a tokenizer of 32,000 tokens that is trained on books on the spot; the second time the compiler has it in its cache.
+xgrammar for a tokenizer of 32,000 tokens that is trained on books on the spot; the second time the compiler has it in
+its cache.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import TypedDict
 import pytest
 from pydantic import BaseModel, Field, field_validator
 
-from agents import Agent, Budget
+from agents import Agent, Budget, Policy
 from agents.errors import UnparsableAction
 from agents.events import (
     Action,
@@ -523,3 +523,43 @@ def test_the_budget_of_a_run_is_its_own(loop):
     agent = Agent(loop.scripted(loop.answer(), loop.answer()), budget=Budget(steps=1))
     assert agent.run("One.").ok
     assert agent.run("Two.").ok
+
+
+# Policy, where the loop makes it hold
+
+
+def test_a_limit_holds_inside_one_action_too(loop):
+    calls = []
+    put = loop.tool("put", lambda a, b: calls.append(a), effect="write")
+    decoder = loop.scripted(f"[{loop.call('put', a=1, b=0)}, {loop.call('put', a=2, b=0)}]", f"[{loop.answer()}]")
+    agent = Agent(decoder, [put], parallel=True, policy=Policy(limits={"put": 1}))
+    events = list(agent.stream("Put."))
+    assert calls == [1]
+    assert "which is the limit" in next(event.text for event in loop.of(events, Observation) if not event.ran)
+
+
+def test_a_yes_to_one_call_is_none_to_another_of_the_same_id(loop):
+    asked = []
+    put = loop.tool("put", lambda a, b: a, effect="write")
+    acts = [loop.native(("put", {"a": n, "b": 0}), ids=["same"]) for n in range(2)]
+
+    def approve(request):
+        asked.append(request.call.arguments["a"])
+        return len(asked) == 1
+
+    policy = Policy(ask_for=frozenset({"write"}), approve=approve)
+    agent = Agent(loop.scripted(*acts, "done", mode="native"), [put], mode="native", policy=policy)
+    events = list(agent.stream("Put."))
+    assert asked == [0, 1]
+    assert [event.ran for event in loop.of(events, Observation)] == [True, False]
+
+
+def test_nobody_is_waited_for_longer_than_the_run_lasts(loop):
+    async def approve(request):
+        await asyncio.sleep(60)
+
+    policy = Policy(ask_for=frozenset({"write"}), approve=approve)
+    put = loop.tool("put", effect="write")
+    agent = Agent(loop.scripted(loop.call("put", a=1, b=2)), [put], policy=policy, budget=Budget(seconds=0.2))
+    result = agent.run("Put.")
+    assert (result.ended, result.spent.approvals_asked, result.spent.approvals_given) == ("seconds", 1, 0)
