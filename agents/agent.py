@@ -107,7 +107,7 @@ class Agent:
             DecoderError: its leaves, when the decoder cannot answer; ConstraintRefused before anything is spent.
             UnparsableAction: in the modes without constraints, after one repair.
         """
-        return await _result(self._events(task, after, listeners, deltas=False))
+        return await last_result(self._events(task, after, listeners, deltas=False))
 
     async def astream(
         self, task: str, *, after: After = (), listeners: Iterable[Listener] = ()
@@ -153,7 +153,7 @@ class Agent:
             TranscriptError: it is damaged, being written, or of an agent that has changed.
             DecoderError, UnparsableAction: as `arun`.
         """
-        return await _result(self._resumed(transcript, listeners, False, despite_changes))
+        return await last_result(self._resumed(transcript, listeners, False, despite_changes))
 
     async def aresume_stream(
         self, transcript: Source, *, listeners: Iterable[Listener] = (), despite_changes: bool = False
@@ -207,7 +207,7 @@ class Agent:
         """
         from agents.resume import forked
 
-        return await _result(forked(self, transcript, step, task, to, tuple(listeners)))
+        return await last_result(forked(self, transcript, step, task, to, tuple(listeners)))
 
     async def _events(
         self, task: str, after: After, listeners: Iterable[Listener], deltas: bool, meter: Meter | None = None
@@ -293,7 +293,8 @@ def _tell(listeners: Sequence[Listener], event: Event) -> None:
         listener(event)
 
 
-async def _result(happening: AsyncIterator[Event]) -> RunResult:
+async def last_result(happening: AsyncIterator[Event]) -> RunResult:
+    """The result that a run's events end with."""
     try:
         async for event in happening:
             if isinstance(event, RunEnded):

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from agents.agent import Agent, Listener, heard
+from agents.agent import Agent, Listener, heard, last_result
 from agents.budget import Budget, Meter
 from agents.errors import ToolError
 from agents.events import Event, Nested, RunEnded, RunResult
@@ -84,7 +84,7 @@ async def afan_out(
 
     async def one(task: str) -> RunResult:
         async with gate:
-            return await _last(nested(agent, task, meter))
+            return await last_result(nested(agent, task, meter))
 
     async with asyncio.TaskGroup() as group:
         running_tasks = [group.create_task(one(task)) for task in tasks]
@@ -161,13 +161,3 @@ async def _inside(agent: Agent, task: str, around: Running) -> RunResult:
 
 def _with_approver(policy: Policy, above: Policy) -> Policy:
     return policy if policy.approve is not None else replace(policy, approve=above.approve)
-
-
-async def _last(happening: AsyncIterator[Event]) -> RunResult:
-    try:
-        async for event in happening:
-            if isinstance(event, RunEnded):
-                return event.result
-    finally:
-        await close_events(happening)
-    raise AssertionError("a run ended without RunEnded and without an error")
