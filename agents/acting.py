@@ -115,8 +115,8 @@ async def _prepare(
         yield replace(_refused(run, call, INTERRUPTED), ran=True)
         return
     arguments = validated(call, tool, run.redact)
-    if isinstance(arguments, str):
-        yield _refused(run, call, arguments)
+    if isinstance(arguments, str):  # the words of the tool's validators, which may have looked anywhere
+        yield replace(_refused(run, call, arguments), untrusted=not tool.trusted)
         return
     if out_of_budget or run.forced:
         yield _refused(run, call, NO_CALL_LEFT if out_of_budget else ANSWER_NOW)

@@ -19,10 +19,12 @@ from agents.policy import Policy
 from agents.prompt import system_prompt
 from agents.react import events
 from agents.run import Run
+from agents.running import running
 from agents.secret import Secret, redactor
 from agents.tool import Function, Tool, fingerprint
 from agents.turn import Asking, choose_mode
 from decoder.base import Decoder, close_events, iterate_sync, run_sync
+from decoder.errors import UsageError
 from decoder.types import Message, Sampling
 
 if TYPE_CHECKING:
@@ -86,6 +88,11 @@ class Agent:
         names = [tool.name for tool in made]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ToolError("making an agent", f"two tools are called {', '.join(twice)}", "Give each its own name")
+        if self.mode not in (None, "constrained", "native", "text"):
+            raise ToolError("making an agent", f"{self.mode!r} is no mode", "Modes: constrained, native, text")
+        if self.output is not None and (ending := [tool.name for tool in made if tool.final]):
+            cause = f"the answer of {', '.join(ending)} would be the agent's, and it is text"
+            raise ToolError("making an agent", cause, "Leave out `output`, or use as_tool")
         object.__setattr__(self, "tools", made)
 
     def run(self, task: str, *, after: After = (), listeners: Iterable[Listener] = ()) -> RunResult:
@@ -100,7 +107,8 @@ class Agent:
         """Do a task and give the result, whatever ended it.
 
         Args:
-            after: an earlier result, a conversation, or messages, that this task goes on from.
+            after: an earlier result, a conversation, or messages, that this task goes on from. Bare messages do not
+                know whether they are tainted: those that are not the user's own count as untrusted.
             listeners: called with every event, as well as the agent's own.
 
         Raises:
@@ -228,7 +236,9 @@ class Agent:
     def started(self, task: str, after: After, mode: Mode) -> RunStarted:
         """The first event of a new run."""
         tools = self._tools
-        history, untrusted = (tuple(after), False) if isinstance(after, Sequence) else (after.messages, after.untrusted)
+        history, untrusted = _before(after)
+        around = running()
+        untrusted = untrusted or (around is not None and around.untrusted)
         described = [*(tool.spec for tool in tools), final_answer(answer_schema(self.output))]
         redact = redactor(self.secrets)
         return RunStarted(
@@ -302,6 +312,17 @@ async def last_result(happening: AsyncIterator[Event]) -> RunResult:
     finally:
         await close_events(happening)
     raise AssertionError("a run ended without RunEnded and without an error")
+
+
+def _before(after: After) -> tuple[tuple[Message, ...], bool]:
+    """The messages before a task, and whether they are untrusted: of bare ones, all that is not the user's own is."""
+    if hasattr(after, "messages") and hasattr(after, "untrusted"):
+        return tuple(after.messages), bool(after.untrusted)
+    if not isinstance(after, Sequence) or not all(isinstance(m, Message) for m in after):
+        raise UsageError("starting a run", "`after` is no result, conversation or messages", "Give the earlier result")
+    if any(message.role == "system" for message in after):
+        raise UsageError("starting a run", "`after` holds a system message", "Give it as the agent's instructions")
+    return tuple(after), any(message.role != "user" for message in after)
 
 
 def _made(value: Any) -> Tool:

@@ -24,7 +24,6 @@ PROMPT_TOKENS = 800
 FOCUS = "what the user wants and prefers, what was found out, decided or promised, and what is still open"
 SUMMARY = "What was said before, in short:"
 NOTED = "I go on from there."
-UNANSWERED = "I came to no answer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +134,7 @@ class Conversation:
         if result.messages[: len(before)] != before:
             cause = "the result is of a run that did not go on from it"
             raise UsageError(STEP, cause, "Run the agent with after=conversation, or add the messages alone")
-        said = result.messages[len(before) :]
-        return said if result.ok else (*said, assistant(UNANSWERED))
+        return result.messages[len(before) :]
 
     async def _counted(self, turns: Iterable[Turn]) -> tuple[Turn, ...]:
         return tuple([t if t.tokens else replace(t, tokens=await self._count(t.messages)) for t in turns])

@@ -241,7 +241,7 @@ class RunResult:
         ended: "answer", or the budget that ended it; "truncated" when actions were cut off again and again.
             What a decoder could not do is raised as an error of its own, and the run can be resumed.
         spent: what it cost.
-        messages: the conversation, to be given as `history` to a next run.
+        messages: the conversation. A next run goes on from it with `after=result`, which carries the taint too.
         untrusted: text that nobody vouches for is in the conversation.
     """
 

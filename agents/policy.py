@@ -69,6 +69,14 @@ class Policy:
     approval_timeout: float = 300.0
 
     def __post_init__(self) -> None:
+        for name in ("allow", "deny", "ask_for", "ask_when_untrusted"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise PolicyError("making a policy", f"{name} is one string", "Give a set of names")
+            if value is not None:
+                object.__setattr__(self, name, frozenset(value))
+        if self.approve is not None and not callable(self.approve):
+            raise PolicyError("making a policy", "approve cannot be called", "Give a function, such as approve_all")
         unknown = (self.ask_for | self.ask_when_untrusted) - set(EFFECTS)
         if unknown:
             raise PolicyError("making a policy", f"{sorted(unknown)} are no effects", f"Effects: {', '.join(EFFECTS)}")

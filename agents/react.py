@@ -23,6 +23,7 @@ from decoder.base import close_events
 from decoder.types import assistant, user
 
 MOST_CUT_OFF = 3
+NO_ANSWER = "I came to no answer."
 
 
 async def events(run: Run) -> AsyncGenerator[Event]:
@@ -83,6 +84,6 @@ def _repair(run: Run, event: Unparsable) -> None:
 
 
 def _end(run: Run, ended: Ended, answer: Any = None) -> RunEnded:
-    said = [assistant(as_text(answer))] if ended == "answer" else []
-    messages = (*run.started.history, user(run.started.task), *said)
+    said = assistant(as_text(answer) if ended == "answer" else NO_ANSWER)
+    messages = (*run.started.history, user(run.started.task), said)
     return RunEnded(RunResult(run.started.run_id, answer, ended, run.meter.spent, messages, run.context.untrusted))

@@ -115,7 +115,15 @@ def shared(source: Source, step: int, task: str | None = None) -> tuple[Event, .
     started, last = recording.started, max(getattr(event, "step", 0) for event in recording.events)
     if not 0 <= step <= last:
         raise TranscriptError("forking a run", f"it has no step {step}", f"Its steps are 0 to {last}")
-    own = (event for event in recording.events[1:] if not isinstance(event, (Resumed, RunEnded)))
+    observed = {(event.step, event.call.id) for event in recording.events if isinstance(event, Observation)}
+
+    def is_shared(event: Event) -> bool:
+        """A yes or no that led to nothing was of the other run and its task: this one asks for itself."""
+        if isinstance(event, (ApprovalAsked, ApprovalGiven)):
+            return (event.step, event.call.id) in observed
+        return not isinstance(event, (Resumed, RunEnded))
+
+    own = (event for event in recording.events[1:] if is_shared(event))
     kept = [event for event in own if getattr(event, "step", 0) <= step]
     if any(isinstance(event, FinalAnswer) for event in kept):
         cause = f"step {step} gave the answer, and nothing comes after it"
@@ -132,6 +140,8 @@ def shared(source: Source, step: int, task: str | None = None) -> tuple[Event, .
 def restored(agent: Agent, events: Sequence[Event], deltas: bool = False) -> Run:
     """A run of this agent that stands where these events left it."""
     run = folded(agent, events, deltas)
+    if any(tool.foreign for tool in run.asking.tools):  # since the run began, perhaps
+        run.context.untrusted = run.untrusted = True
     done = max((event.step for event in events if isinstance(event, _DECIDED)), default=0)
     run.context.step = done  # a step that decided nothing is begun again
     again = [call for call in run.context.pending if call.id in run.begun and run.repeatable(call)]

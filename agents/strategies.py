@@ -191,6 +191,5 @@ def _named(critic: Critic) -> Callable[..., Any]:
 
 def _lesson(result: RunResult, verdict: Verdict) -> RunResult:
     """The attempt as a conversation that the next one goes on from."""
-    said = result.messages if result.ok else (*result.messages, assistant("I came to no answer."))
     told = (user(TRY_AGAIN.format(verdict.problems or "It is not good enough.")), assistant("I will."))
-    return replace(result, messages=(*said, *told))
+    return replace(result, messages=(*result.messages, *told))

@@ -21,10 +21,11 @@ from agents.policy import Policy
 from agents.running import Running, running
 from agents.tool import Tool, ToolResult
 from decoder.base import close_events, run_sync
-from decoder.errors import DecoderError
+from decoder.errors import DecoderError, HearthError, UsageError
 
 DEEPEST = 5
 LONGEST_ANSWER = 100_000
+UNLIMITED = Budget(steps=None, tokens=None, seconds=None, tool_calls=None)
 STEP = "calling an agent"
 TASK: Mapping[str, Any] = {
     "type": "object",
@@ -39,7 +40,8 @@ def as_tool(agent: Agent, description: str, name: str = "") -> Tool:
 
     It counts as reading, so that several run side by side: what the agent's own tools may do is decided by its policy
     at each of their calls, with the taint of the conversation that called it. Inside a run, its meter counts for the
-    caller's budget too, and it ends when the caller's is spent.
+    caller's budget too, and it ends when the caller's is spent. Called from anywhere else, its task counts as
+    untrusted, since nobody knows who wrote it.
 
     Args:
         description: when to use it, for the calling decoder.
@@ -77,29 +79,46 @@ async def afan_out(
 ) -> list[RunResult]:
     """Several tasks by the same agent, at most `at_once` at a time, together inside `budget`; results in their order.
 
-    A decoder's error ends all of them.
+    A decoder's error ends all of them, and is raised. Raises UsageError when `at_once` is below 1.
     """
-    meter = Meter(budget or Budget(steps=None, tokens=None, seconds=None, tool_calls=None))
+    if at_once < 1:
+        raise UsageError("fanning out", f"at_once={at_once} starts nothing", "Give 1 or more")
+    meter = Meter(budget or UNLIMITED)
     gate = asyncio.Semaphore(at_once)
 
     async def one(task: str) -> RunResult:
         async with gate:
             return await last_result(nested(agent, task, meter))
 
-    async with asyncio.TaskGroup() as group:
-        running_tasks = [group.create_task(one(task)) for task in tasks]
+    failed: BaseException | None = None
+    try:
+        async with asyncio.TaskGroup() as group:
+            running_tasks = [group.create_task(one(task)) for task in tasks]
+    except* HearthError as errors:
+        failed = errors.exceptions[0]
+    if failed is not None:
+        raise failed
     return [task.result() for task in running_tasks]
 
 
 async def nested(
-    agent: Agent, task: str, meter: Meter, around: Running | None = None, listeners: Sequence[Listener] = ()
+    agent: Agent,
+    task: str,
+    meter: Meter,
+    around: Running | None = None,
+    listeners: Sequence[Listener] = (),
+    vouched: bool = True,
 ) -> AsyncIterator[Event]:
-    """The events of a run inside another one, or under a meter that others share."""
+    """The events of a run inside another one, or under a meter that others share.
+
+    Args:
+        vouched: the task is the words of this program's user.
+    """
     policy = agent.policy if around is None else _with_approver(agent.policy, around.policy)
     worker = replace(agent, policy=policy)
     started = worker.started(task, (), await worker.ready_mode())
-    if around is not None:
-        started = replace(started, untrusted=around.untrusted)
+    # Outside of a run nobody knows who wrote the task: a tool's caller is not the user.
+    started = replace(started, untrusted=started.untrusted or not vouched or bool(around and around.untrusted))
     run = worker.begin(started, deltas=False, meter=meter)
     if around is not None:
         run.user_task, run.depth = around.task, around.depth + 1
@@ -113,7 +132,7 @@ def _agent_tool(agent: Agent, name: str, description: str, final: bool) -> Tool:
     async def work(task: str) -> ToolResult:
         around = running()
         if around is None:
-            result = await agent.arun(task)
+            result = await last_result(nested(agent, task, Meter(UNLIMITED), vouched=False))
         else:
             result = await _inside(agent, task, around)
         if not result.ok:

@@ -21,6 +21,7 @@ from agents.events import (
     FinalAnswer,
     Nested,
     Observation,
+    Resumed,
     RunEnded,
     RunStarted,
     Thought,
@@ -35,6 +36,11 @@ STEP = "tracing"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 NANO = 1_000_000_000
+_RESUMED: dict[str, Any] = {
+    "gen_ai.operation.name": "invoke_agent",
+    "gen_ai.provider.name": "hearth",
+    "hearth.resumed": True,
+}
 LONGEST = 8_000
 
 
@@ -66,6 +72,8 @@ class SpanListener:
         match event:
             case RunStarted():
                 self._begin_run(event)
+            case Resumed() if not self._runs:
+                self._runs.append(self._start("invoke_agent", self._parent, _RESUMED))
             case DecoderCalled():
                 self._chat(event)
             case Thought() if self._content:

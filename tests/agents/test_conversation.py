@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import Agent, Budget, Tool
-from agents.conversation import NOTED, SUMMARY, UNANSWERED, Conversation
+from agents.conversation import NOTED, SUMMARY, Conversation
+from agents.react import NO_ANSWER
 from decoder import ScriptedDecoder, ServerFailed
 from decoder.errors import UsageError
 from decoder.types import Message, ToolCall, assistant, system, user
@@ -213,7 +214,7 @@ def test_a_run_without_an_answer_leaves_no_turn_without_one():
     decoder = ScriptedDecoder([call("final_answer", answer="never asked")])
     chat = Conversation(decoder)
     chat.add(Agent(decoder, budget=Budget(steps=0)).run("Do it.", after=chat))
-    assert chat.messages == (user("Do it."), assistant(UNANSWERED))
+    assert chat.messages == (user("Do it."), assistant(NO_ANSWER))
 
 
 def test_a_result_of_another_conversation_is_refused():

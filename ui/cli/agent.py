@@ -145,13 +145,17 @@ def _report(result: RunResult, shown: Steps, trace: bool, html: Path | None, jso
     from agents.calls import as_text
     from agents.outline import cost, outline, text_lines, to_html
 
-    if html is not None:
-        html.write_text(to_html(shown.events), encoding="utf-8")
     if json:
         print_json({"answer": result.answer, "ended": result.ended, "run_id": result.run_id, "spent": result.spent})
-        return
-    if result.ok:
+    elif result.ok:
         print_text(as_text(result.answer))
+    if html is not None:
+        try:
+            html.write_text(to_html(shown.events), encoding="utf-8")
+        except OSError as error:
+            raise UsageError("writing the page", f"{html}: {error.strerror}", "Name another file") from error
+    if json:
+        return
     if trace:
         print_text("\n".join(text_lines(outline(shown.events))))
     remark(f"{'' if result.ok else f'No answer: its budget ended it ({result.ended}). '}{cost(result.spent)}")

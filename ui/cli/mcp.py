@@ -35,7 +35,7 @@ def mcp(
         bool, typer.Option("--agent", help="Offer an agent with these tools, too; it needs a decoder.")
     ] = False,
     http: Annotated[
-        int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Serve streamable HTTP, not stdio.")
+        int | None, typer.Option(metavar="PORT", min=1, max=65535, help="Serve streamable HTTP, not stdio.")
     ] = None,
     host: Annotated[str, typer.Option(help=f"Where to listen; beyond this machine only with {KEY}.")] = "127.0.0.1",
     model: Model = "",
