@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -19,7 +19,7 @@ from agents.policy import Policy
 from agents.prompt import system_prompt
 from agents.react import events
 from agents.run import Run
-from agents.secret import Secret, redactor
+from agents.secret import Secret, redactor, without_secrets
 from agents.tool import Function, Tool, fingerprint
 from agents.turn import Asking, choose_mode
 from decoder.base import Decoder, close_events, iterate_sync, run_sync
@@ -239,7 +239,7 @@ class Agent:
             mode=mode,
             model=self.decoder.model,
             tools=tuple(tool.name for tool in tools),
-            history=history,
+            history=without_secrets(history, redact),
             untrusted=untrusted or any(tool.foreign for tool in tools),
             thinking=self.thought_tokens > 0,
             parallel=self.parallel,
@@ -270,7 +270,14 @@ class Agent:
 
     @property
     def _tools(self) -> tuple[Tool, ...]:
-        return tuple(each for each in self.tools if isinstance(each, Tool))
+        """The tools as the decoder is told of them."""
+        redact = redactor(self.secrets)
+        return tuple(_told(each, redact) if self.secrets else each for each in self.tools if isinstance(each, Tool))
+
+
+def _told(tool: Tool, redact: Callable[[str], str]) -> Tool:
+    parameters = without_secrets(tool.parameters, redact)
+    return replace(tool, description=redact(tool.description), parameters=parameters)
 
 
 async def heard(run: Run, listeners: Sequence[Listener], first: Event | None = None) -> AsyncGenerator[Event]:
