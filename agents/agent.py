@@ -10,6 +10,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from agents.budget import Budget, Meter
+from agents.calls import ENDS
 from agents.context import Context
 from agents.errors import ToolError
 from agents.events import Event, Mode, RunEnded, RunResult, RunStarted, Spent, ThoughtDelta
@@ -297,7 +298,10 @@ async def heard(run: Run, listeners: Sequence[Listener], first: Event | None = N
 
 def _tell(listeners: Sequence[Listener], event: Event) -> None:
     for listener in listeners:
-        listener(event)
+        try:
+            listener(event)
+        except ENDS as error:
+            raise RuntimeError(f"a listener raised {type(error).__name__}: {error}") from error
 
 
 async def last_result(happening: AsyncIterator[Event]) -> RunResult:
