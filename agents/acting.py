@@ -168,7 +168,7 @@ async def _batch(run: Run, batch: Sequence[Ready]) -> AsyncGenerator[Event]:
 
     async def one(ready: Ready) -> None:
         around = (run.user_task, run.untrusted, run.meter, run.policy)
-        enter(Running(run.started.run_id, step, ready.call, *around, put, queue.join, run.depth))
+        enter(Running(run.started.run_id, step, ready.call, *around, put, queue.join, run.depth, run.redact))
         try:
             seconds = run.meter.seconds_left()
             put(await run.outside.carry_out(step, ready.call, ready.tool, ready.arguments, seconds, run.redact))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from agents.budget import Budget, Meter
+from agents.calls import ENDS
 from agents.context import Context
 from agents.errors import ToolError
 from agents.events import Event, Mode, RunEnded, RunResult, RunStarted, Spent, ThoughtDelta
@@ -20,7 +21,7 @@ from agents.prompt import system_prompt
 from agents.react import events
 from agents.run import Run
 from agents.running import running
-from agents.secret import Secret, redactor
+from agents.secret import Secret, redactor, without_secrets
 from agents.tool import Function, Tool, fingerprint
 from agents.turn import Asking, choose_mode
 from decoder.base import Decoder, close_events, iterate_sync, run_sync
@@ -249,7 +250,7 @@ class Agent:
             mode=mode,
             model=self.decoder.model,
             tools=tuple(tool.name for tool in tools),
-            history=history,
+            history=without_secrets(history, redact),
             untrusted=untrusted or any(tool.foreign for tool in tools),
             thinking=self.thought_tokens > 0,
             parallel=self.parallel,
@@ -280,7 +281,14 @@ class Agent:
 
     @property
     def _tools(self) -> tuple[Tool, ...]:
-        return tuple(each for each in self.tools if isinstance(each, Tool))
+        """The tools as the decoder is told of them."""
+        redact = redactor(self.secrets)
+        return tuple(_told(each, redact) if self.secrets else each for each in self.tools if isinstance(each, Tool))
+
+
+def _told(tool: Tool, redact: Callable[[str], str]) -> Tool:
+    parameters = without_secrets(tool.parameters, redact)
+    return replace(tool, description=redact(tool.description), parameters=parameters)
 
 
 async def heard(run: Run, listeners: Sequence[Listener], first: Event | None = None) -> AsyncGenerator[Event]:
@@ -300,7 +308,10 @@ async def heard(run: Run, listeners: Sequence[Listener], first: Event | None = N
 
 def _tell(listeners: Sequence[Listener], event: Event) -> None:
     for listener in listeners:
-        listener(event)
+        try:
+            listener(event)
+        except ENDS as error:
+            raise RuntimeError(f"a listener raised {type(error).__name__}: {error}") from error
 
 
 async def last_result(happening: AsyncIterator[Event]) -> RunResult:

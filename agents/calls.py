@@ -24,6 +24,8 @@ T = TypeVar("T")
 LONGEST_ERROR = 600
 GRACE = 1.0
 """Seconds that a cancelled tool has to end before it is left behind."""
+ENDS = (SystemExit, KeyboardInterrupt)
+"""What a function may raise that would end the event loop, and everything on it."""
 Redact = Callable[[str], str]
 
 
@@ -35,7 +37,7 @@ def validated(call: Call, tool: Tool, redact: Redact) -> Mapping[str, Any] | str
     """The arguments as the tool takes them, or what is wrong with them."""
     try:
         return tool.validate(call.arguments)
-    except Exception as error:  # noqa: BLE001  # a validator is the tool's own code, and the decoder is to read it
+    except (Exception, *ENDS) as error:  # noqa: BLE001  # a validator is the tool's own code, and the decoder is to read it
         return f"The arguments are not valid: {short(redact(str(error)))}"
 
 
@@ -92,12 +94,13 @@ async def _cancel(task: asyncio.Task[Any]) -> None:
 async def call_function(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """`function(**arguments)`: awaited when it is async, else in a thread of its own that nobody waits for at exit."""
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-        try:
-            return await function(**arguments)
-        except SystemExit as failure:  # it would end the event loop
-            raise RuntimeError(f"SystemExit: {failure}") from failure
-    value = await _in_thread(function, arguments)
-    return await value if inspect.isawaitable(value) else value
+        value: Any = function(**arguments)
+    else:
+        value = await _in_thread(function, arguments)
+    try:
+        return await value if inspect.isawaitable(value) else value
+    except ENDS as failure:
+        raise RuntimeError(f"{type(failure).__name__}: {failure}") from failure
 
 
 async def _in_thread(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from agents.errors import UnparsableAction
 from agents.events import Ended, Event, FinalAnswer, Hint, RunEnded, RunResult, Truncated, Unparsable
 from agents.run import Outside as Outside
 from agents.run import Run as Run
+from agents.secret import without_secrets
 from agents.tool import FINAL_ANSWER
 from decoder.base import close_events
 from decoder.types import assistant, user
@@ -64,6 +65,7 @@ async def _turn(run: Run) -> AsyncGenerator[Event]:
     asked = run.outside.ask(run.asking, run.context, run.meter, bool(only_answer))
     try:
         async for event in asked:
+            event = without_secrets(event, run.redact)
             yield run.took(event)
             if isinstance(event, Truncated):
                 run.meter.add(truncations=1)

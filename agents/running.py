@@ -25,6 +25,7 @@ class Running:
         emit: adds an event to the run's stream.
         told: waits until the listeners know of all that was emitted: before a worker's tool starts, say, so that a
             transcript knows of it.
+        redact: takes the secrets of this run, and of those around it, out of a text.
     """
 
     run_id: str
@@ -37,6 +38,7 @@ class Running:
     emit: Callable[[Event], None]
     told: Callable[[], Awaitable[None]]
     depth: int = 0
+    redact: Callable[[str], str] = str
 
 
 _running: ContextVar[Running | None] = ContextVar("hearth_running", default=None)

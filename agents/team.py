@@ -19,6 +19,7 @@ from agents.errors import ToolError
 from agents.events import Event, Nested, RunEnded, RunResult
 from agents.policy import Policy
 from agents.running import Running, running
+from agents.secret import without_secrets
 from agents.tool import Tool, ToolResult
 from decoder.base import close_events, run_sync
 from decoder.errors import DecoderError, HearthError, UsageError
@@ -119,9 +120,13 @@ async def nested(
     started = worker.started(task, (), await worker.ready_mode())
     # Outside of a run nobody knows who wrote the task: a tool's caller is not the user.
     started = replace(started, untrusted=started.untrusted or not vouched or bool(around and around.untrusted))
+    if around is not None:
+        started = without_secrets(started, around.redact)
     run = worker.begin(started, deltas=False, meter=meter)
     if around is not None:
         run.user_task, run.depth = around.task, around.depth + 1
+        own, above = run.redact, around.redact
+        run.redact = lambda text: above(own(text))
     run.take(started)
     async with aclosing(heard(run, [*worker.listeners, *listeners], first=started)) as happening:
         async for event in happening:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
+from decoder.errors import UsageError
 from decoder.types import Completion, Constraint, ConstraintKind, Event, Finished, Prompt, Sampling, Tool
 
 T = TypeVar("T")
@@ -25,8 +26,23 @@ def background_loop() -> asyncio.AbstractEventLoop:
         return _loop
 
 
+def on_background_loop() -> bool:
+    """This code runs on the background loop's thread."""
+    try:
+        return asyncio.get_running_loop() is _loop
+    except RuntimeError:
+        return False
+
+
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the background loop and wait; Ctrl-C cancels it before it is re-raised."""
+    """Run a coroutine on the background loop and wait; Ctrl-C cancels it before it is re-raised.
+
+    Raises UsageError on that loop's own thread, where waiting would stop all that runs on it for good.
+    """
+    if on_background_loop():
+        coroutine.close()
+        cause = "a sync function was called from async code of a run"
+        raise UsageError("waiting for a result", cause, "Await its async twin")
     future = asyncio.run_coroutine_threadsafe(coroutine, background_loop())
     try:
         return future.result()
@@ -43,7 +59,10 @@ async def close_events(events: AsyncIterator[Any]) -> None:
 
 
 def iterate_sync(events: AsyncIterator[T]) -> Iterator[T]:
-    """Iterate an async generator from sync code; leaving early closes it, which cancels the work behind it."""
+    """Iterate an async generator from sync code; leaving early closes it, which cancels the work behind it.
+
+    Raises UsageError on the background loop's own thread, as `run_sync`.
+    """
 
     async def advance() -> tuple[bool, T | None]:
         try:
@@ -58,7 +77,10 @@ def iterate_sync(events: AsyncIterator[T]) -> Iterator[T]:
                 return
             yield event  # type: ignore[misc]  # `more` says that it is a T
     finally:
-        run_sync(close_events(events))
+        if on_background_loop():  # a refused call, or an iterator that is collected there: it is not waited for
+            asyncio.run_coroutine_threadsafe(close_events(events), background_loop())
+        else:
+            run_sync(close_events(events))
 
 
 class Decoder(ABC):

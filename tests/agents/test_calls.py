@@ -75,6 +75,7 @@ def test_a_coroutine_that_does_not_heed_its_cancellation_is_left_behind(monkeypa
         (ServiceError("asking", "it is down", "Wait"), "asking: it is down. Wait"),
         (StopIteration("x"), "RuntimeError: StopIteration: x"),
         (SystemExit(3), "RuntimeError: SystemExit: 3"),
+        (KeyboardInterrupt("now"), "RuntimeError: KeyboardInterrupt: now"),
         (asyncio.CancelledError(), "RuntimeError: "),
         (KeyError("k"), "KeyError: 'k'"),
     ],
@@ -94,6 +95,20 @@ def test_what_a_tool_raises_is_the_observation(kind, error, text):
     assert seen.ran
     assert seen.untrusted
     assert seen.text.startswith(text)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt("now")])
+def test_a_validator_or_a_coroutine_of_a_plain_function_that_ends_the_program_is_an_observation(error):
+    async def fail():
+        raise error
+
+    assert type(error).__name__ in observe(lambda: fail()).text
+
+    def refuse(arguments):
+        raise error
+
+    wrong = validated(CALL, Tool("it", "", {"type": "object"}, print, refuse), str)
+    assert wrong.startswith("The arguments are not valid")
 
 
 def test_a_long_error_is_shortened_and_no_secret_is_cut_in_half():

@@ -563,3 +563,13 @@ def test_nobody_is_waited_for_longer_than_the_run_lasts(loop):
     agent = Agent(loop.scripted(loop.call("put", a=1, b=2)), [put], policy=policy, budget=Budget(seconds=0.2))
     result = agent.run("Put.")
     assert (result.ended, result.spent.approvals_asked, result.spent.approvals_given) == ("seconds", 1, 0)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
+def test_a_listener_that_ends_the_program_ends_the_run_and_the_loop_lives_on(loop, error):
+    def leaves(event):
+        raise error
+
+    with pytest.raises(RuntimeError, match=f"a listener raised {type(error).__name__}"):
+        Agent(loop.scripted(loop.answer()), listeners=[leaves]).run("Go.")
+    assert Agent(loop.scripted(loop.answer("here"))).run("Go.").answer == "here"

@@ -1,0 +1,46 @@
+"""The sync twins wait on one background loop, and never on its own thread."""
+
+import asyncio
+
+import pytest
+
+from decoder import ScriptedDecoder, UsageError
+from decoder.base import background_loop, iterate_sync, run_sync
+
+SECONDS = 10
+
+
+def on_the_loop(function):
+    """What `function` gives on the background loop's own thread."""
+
+    async def inside():
+        return function()
+
+    return asyncio.run_coroutine_threadsafe(inside(), background_loop()).result(SECONDS)
+
+
+def test_a_sync_function_on_the_loops_own_thread_is_refused_and_the_loop_lives_on():
+    decoder = ScriptedDecoder(["one", "two"])
+    with pytest.raises(UsageError, match=r"from async code of a run.*Await its async twin"):
+        on_the_loop(lambda: decoder.complete("a"))
+    with pytest.raises(UsageError, match="from async code of a run"):
+        on_the_loop(lambda: list(decoder.stream("a")))
+    assert decoder.requests == []
+    assert decoder.complete("a").text == "one"
+
+
+def test_an_iterator_that_is_left_on_the_loops_own_thread_is_closed_there():
+    closed = []
+
+    async def numbers():
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append(True)
+
+    iterator = iterate_sync(numbers())
+    assert next(iterator) == 1
+    on_the_loop(iterator.close)
+    run_sync(asyncio.sleep(0))
+    assert closed == [True]
