@@ -35,7 +35,7 @@ def schema_of(cls: type) -> dict[str, Any]:
     try:
         return dict(pydantic.TypeAdapter(readable(cls)).json_schema())
     except pydantic.errors.PydanticUserError as error:
-        raise _refused(f"no JSON schema of {cls.__name__}: {str(error).splitlines()[0]}") from error
+        raise _refused(f"no JSON schema of {getattr(cls, '__name__', cls)}: {str(error).splitlines()[0]}") from error
 
 
 def readable(hint: Any) -> Any:
