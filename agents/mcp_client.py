@@ -19,7 +19,7 @@ from agents.events import Effect
 from agents.mcp_schema import cleaned_schema, one_line
 from agents.schema_validator import schema_validator
 from agents.tool import Tool, ToolResult
-from decoder.base import background_loop
+from decoder.base import background_loop, run_sync
 from decoder.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -103,9 +103,7 @@ class McpClient:
             raise McpError(STEP, f"closing {self._shown} failed: {_reason(error)}") from error
 
     def __enter__(self) -> Self:
-        if self._client is None:
-            self._start().result()
-        return self
+        return run_sync(self.aopen())
 
     def __exit__(self, *_: object) -> None:
         self.close()

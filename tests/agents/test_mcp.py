@@ -12,6 +12,7 @@ from agents import Agent, Policy, Secret, Tool
 from agents.errors import McpError
 from agents.events import Observation
 from decoder import ScriptedDecoder, UsageError
+from decoder.base import run_sync
 
 pytest.importorskip("mcp", reason="the agents extra is not installed")
 
@@ -132,6 +133,14 @@ def test_a_closed_connection_says_so():
     with pytest.raises(McpError, match="closed"):
         asyncio.run(tool.run(name="rent"))
     client.close()
+
+
+def test_opening_it_without_await_in_async_code_of_a_run_is_refused():
+    async def opens():
+        McpClient(SERVER).__enter__()
+
+    with pytest.raises(UsageError, match="Await its async twin"):
+        run_sync(asyncio.wait_for(opens(), 10))
 
 
 async def test_it_works_from_async_code_too():
