@@ -8,26 +8,26 @@ start) unless the server is vouched for. Its hints about what a tool does are be
 from __future__ import annotations
 
 import asyncio
-import importlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
-from agents.errors import McpError
+from agents.errors import McpError, ToolError
 from agents.events import Effect
+from agents.mcp_schema import cleaned_schema, one_line
+from agents.schema_validator import schema_validator
 from agents.tool import Tool, ToolResult
-from decoder.base import background_loop
-from decoder.errors import ConstraintRefused, MissingExtra, UsageError
-from decoder.schema import check_schema
-from prompts.untrusted import defuse
+from decoder.base import background_loop, run_sync
+from decoder.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from mcp import Client
 
 STEP = "talking to an MCP server"
 LONGEST_DESCRIPTION = 2_000
+LONGEST_NAME = 200
 MOST_TOOLS = 200
 
 
@@ -46,7 +46,8 @@ class McpClient:
         timeout: seconds for connecting, and for each call.
 
     Attributes:
-        left_out: tools whose schema no decoder could be held to, with the reason.
+        left_out: tools that could not be offered on, with the reason: a schema that no decoder could be held to or
+            that is too long, a name that is taken or reserved.
     """
 
     def __init__(
@@ -102,9 +103,7 @@ class McpClient:
             raise McpError(STEP, f"closing {self._shown} failed: {_reason(error)}") from error
 
     def __enter__(self) -> Self:
-        if self._client is None:
-            self._start().result()
-        return self
+        return run_sync(self.aopen())
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -171,21 +170,24 @@ class McpClient:
             page = await client.list_tools(cursor=cursor)
             for each in page.tools:
                 try:
-                    check_schema(each.input_schema)
-                except ConstraintRefused as error:
-                    self.left_out[str(each.name)] = error.cause
+                    tool = self._tool(each)
+                    if tool.name in {known.name for known in tools}:
+                        raise ToolError(STEP, f"there is another tool that becomes {tool.name}")
+                except (ToolError, RecursionError) as error:
+                    self.left_out[str(each.name)[:LONGEST_NAME]] = _reason(error)
                 else:
-                    tools.append(self._tool(each))
+                    tools.append(tool)
             cursor = page.next_cursor
-            if cursor is None or len(tools) >= MOST_TOOLS:
+            if cursor is None or max(len(tools), len(self.left_out)) >= MOST_TOOLS:
                 return tuple(tools[:MOST_TOOLS])
 
     def _tool(self, offered: Any) -> Tool:
-        own = str(offered.name)
+        """One offered tool. Raises ToolError for one that cannot be offered on."""
+        own, schema = str(offered.name), dict(offered.input_schema)
         name = re.sub(r"[^A-Za-z0-9_-]", "_", f"{self._name}_{own}" if self._name else own)[:64]
         description = str(offered.description or offered.title or own)
         if not self._trusted:
-            description = " ".join(defuse(description).split())
+            description, schema = one_line(description), cleaned_schema(schema)
         hints = offered.annotations
         reads = self._trusted and hints is not None and hints.read_only_hint is True
         effect = self._effects.get(own, "read" if reads else self._effect)
@@ -196,9 +198,9 @@ class McpClient:
         return Tool(
             name=name,
             description=description[:LONGEST_DESCRIPTION],
-            parameters=dict(offered.input_schema),
+            parameters=schema,
             run=call,
-            validate=_validator(dict(offered.input_schema)),
+            validate=schema_validator(schema),
             effect=effect,
             timeout=self._timeout,
             trusted=self._trusted,
@@ -221,22 +223,6 @@ class McpClient:
         if result.is_error:
             raise McpError(STEP, f"{name} says: {text[:500]}")
         return ToolResult(text, untrusted=not self._trusted)
-
-
-def _validator(schema: Mapping[str, Any]) -> Any:
-    """Checks arguments against the server's schema, so that a mistake is told before anything is sent."""
-
-    def validate(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        jsonschema = importlib.import_module("jsonschema")
-        nowhere = importlib.import_module("referencing").Registry()  # a schema fetches nothing
-        validator = jsonschema.Draft202012Validator(schema, registry=nowhere)
-        errors = sorted(validator.iter_errors(dict(arguments)), key=lambda e: list(map(str, e.path)))
-        if errors:
-            where = ".".join(str(part) for part in errors[0].path)
-            raise ValueError(f"{where + ': ' if where else ''}{errors[0].message}")
-        return arguments
-
-    return validate
 
 
 def _text(result: Any) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agents.errors import SchemaError
+from agents.linear_patterns import STEP, check_patterns, with_linear_patterns
 from decoder.errors import ConstraintRefused, MissingExtra
 from decoder.schema import check_schema
 
-STEP = "reading a tool's schema"
 MOST_ERRORS = 4
 LONGEST_MESSAGE = 160
 
@@ -18,7 +18,10 @@ LONGEST_MESSAGE = 160
 def schema_validator(schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
     """A validator that gives the arguments as they are, or raises ValueError with where and what.
 
-    Raises SchemaError for a schema that is malformed, refers to other documents, or is of no object; MissingExtra.
+    Patterns are matched in linear time; what they cannot say so is not checked (`linear_patterns.py`).
+
+    Raises SchemaError for a schema that is malformed, refers to other documents, names properties by a pattern that
+    cannot be matched, or is of no object; MissingExtra.
     """
     try:
         jsonschema = importlib.import_module("jsonschema")
@@ -35,7 +38,10 @@ def schema_validator(schema: Mapping[str, Any]) -> Callable[[Mapping[str, Any]],
         raise SchemaError(STEP, error.cause, error.remedy) from error
     except jsonschema.SchemaError as error:
         raise SchemaError(STEP, f"it is malformed ({error.message[:LONGEST_MESSAGE]})", "Mend the schema") from error
-    checker = kind(schema, registry=Registry())  # a registry of nothing: references to other documents fail
+    check_patterns(schema)
+    checker = with_linear_patterns(kind)(
+        schema, registry=Registry()
+    )  # a registry of nothing: references to other documents fail
 
     def validate(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         errors = sorted(checker.iter_errors(arguments), key=lambda error: list(map(str, error.absolute_path)))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from agents.errors import SchemaError
 from agents.foreign import schema_tool
+from agents.schema_validator import schema_validator
 from agents.schemas import enforceable, whole_pattern
 from decoder.constraint import tool_call
 from decoder.masking import check_enforced
@@ -95,3 +96,41 @@ def test_patterns_that_match_the_whole(pattern, whole):
 @given(st.sampled_from(["^a", "a$", "a", "a|b", "^ab?", "[0-9]+", r"a\$"]), st.text("ab$1", max_size=6))
 def test_a_whole_pattern_matches_what_was_found_before(pattern, text):
     assert bool(re.fullmatch(whole_pattern(pattern), text)) == bool(re.search(pattern, text))
+
+
+HOSTILE = "a" * 60 + "!"
+
+
+def of_names(**more):
+    return {"type": "object", **more}
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        (of_names(properties={"x": {"type": "string", "pattern": "^(a+)+$"}}), {"x": "aa"}, {"x": HOSTILE}),
+        (of_names(propertyNames={"pattern": "^(a+)+$"}), {"aa": 1}, {HOSTILE: 1}),
+        (of_names(patternProperties={"^(a+)+$": {"type": "integer"}}), {"aa": 1, HOSTILE: "x"}, {"aa": "x"}),
+        (of_names(patternProperties={"^(a+)+$": {}}, additionalProperties=False), {"aa": 1}, {HOSTILE: 1}),
+        (
+            of_names(patternProperties={"^b": {}}, additionalProperties={"type": "integer"}, properties={"c": {}}),
+            {"b": "x", "c": "x", "d": 1},
+            {"d": "x"},
+        ),
+    ],
+)
+def test_a_foreign_pattern_is_matched_in_linear_time(schema, good, bad):
+    validate = schema_validator(schema)
+    assert validate(good) == good
+    with pytest.raises(ValueError, match="not"):
+        validate(bad)
+
+
+def test_a_pattern_that_linear_time_does_not_know_is_not_checked_and_names_by_one_are_refused():
+    ahead = "^(?=a)"
+    validate = schema_validator(of_names(properties={"x": {"type": "string", "pattern": ahead}}))
+    assert validate({"x": "b"}) == {"x": "b"}
+    with pytest.raises(SchemaError, match="linear time"):
+        schema_validator(of_names(patternProperties={ahead: {}}))
+    with pytest.raises(SchemaError, match="unevaluatedProperties"):
+        schema_validator(of_names(patternProperties={"a": {}}, unevaluatedProperties=False))
