@@ -164,7 +164,7 @@ def _check_structural_tag(tag: object) -> None:
 
 def _is_json_of(schema: Any, text: str) -> bool | None:
     try:
-        value = json.loads(text)
+        value = json.loads(text, strict=False)  # as `toolcalls.read_call` reads it
     except (ValueError, RecursionError):
         return False
     try:

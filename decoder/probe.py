@@ -104,7 +104,7 @@ def _matching_cost(pattern: str, length: int) -> float:
 def _is_no_instance(schema: object, text: str) -> bool:
     """Not JSON, or wrong in the outermost layer of the schema: its type, enum, const and required keys."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, strict=False)  # as `toolcalls.read_call` reads it
         schema = json.loads(schema) if isinstance(schema, str) else schema
     except ValueError:
         return True

@@ -97,7 +97,7 @@ def _parsed(text: str) -> Any:
         raise ValueError(f"{constant} is no JSON value")
 
     try:
-        value = json.loads(text, parse_constant=refuse)
+        value = json.loads(text, strict=False, parse_constant=refuse)
         if "\\ud" in text.lower():  # half a character, which the grammar of JSON allows and no text can hold
             whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
             value = json.loads(whole.decode("utf-16", "replace"))

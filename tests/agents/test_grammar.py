@@ -172,3 +172,9 @@ instances = st.recursive(
 def test_nothing_that_a_tool_takes_is_ruled_out(schema, value):
     if jsonschema.Draft202012Validator(schema).is_valid(value):
         assert jsonschema.Draft202012Validator(enforceable(schema)).is_valid(value)
+
+
+def test_a_raw_control_character_in_a_string_is_read():
+    """A token mask lets it into strings whose length is limited."""
+    (call,) = read_action('{"name": "say", "arguments": {"text": "a\x08b"}}', (), lambda count: ["c"] * count)
+    assert call.arguments == {"text": "a\x08b"}

@@ -303,3 +303,14 @@ def test_a_decoder_that_was_closed_loads_again(tiny_llama):
     decoder.close()
     assert decoder.complete("Hello", sampling=sampling()).text == first
     decoder.close()
+
+
+async def test_a_call_with_strings_of_limited_length_is_read_whatever_characters_they_hold(decoder):
+    """Such strings may hold raw control characters, which strict JSON has not."""
+    limited = {"type": "object", "properties": {"text": {"type": "string", "maxLength": 40}}, "required": ["text"]}
+    call = tool_call([Tool("say", "Say it.", {**limited, "additionalProperties": False})])
+    drawn = Sampling(temperature=1.0, seed=5, max_tokens=200, n=24)
+    completion = await decoder.acomplete("Say it.", sampling=drawn, constraint=call)
+    whole = [choice for choice in completion.choices if choice.finish_reason != "length"]
+    assert len(whole) >= 12
+    assert all(isinstance(json.loads(choice.tool_calls[0].arguments)["text"], str) for choice in whole)
