@@ -62,10 +62,12 @@ def metric(server, name):
 
 
 def wait_until(condition, seconds):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so within {seconds} s"
+    """Looks 20 times a second. How long the server takes to answer a look is not counted: it may stall for seconds."""
+    for _ in range(int(seconds * 20)):
+        if condition():
+            return
         time.sleep(0.05)
+    pytest.fail(f"not so within {seconds} s")
 
 
 async def eventually(condition, seconds):
@@ -209,34 +211,28 @@ async def test_a_prompt_that_was_seen_before_is_not_computed_again(server, decod
     assert metric(server, "prefix_cache_hits_total") - before >= second.usage.cached_tokens
 
 
-# Random weights may end at any token; held to one long text, they cannot before many seconds have gone.
+# Random weights may end at any token. Sixteen texts that are held to one long text take many seconds, so they are not
+# over before they are stopped, even where the server's front stalls while its engine goes on.
 LONG_TEXT = choice(["0123456789" * 180])
+LONG = Sampling(temperature=1.0, max_tokens=1900, n=16)
 
 
-@pytest.mark.xfail(strict=False, reason="how soon the server stops is not settled: it failed on a busy machine")
 async def test_leaving_a_stream_stops_the_generation_on_the_server(server, decoder):
     await decoder.aready()
-    long = Sampling(temperature=1.0, max_tokens=1900)
-    stream = decoder.astream("Talk for as long as you can.", sampling=long, constraint=LONG_TEXT)
+    stream = decoder.astream("Talk for as long as you can.", sampling=LONG, constraint=LONG_TEXT)
     generated = metric(server, "generation_tokens_total")
     await anext(stream)
+    await eventually(lambda: metric(server, "num_requests_running") > 0, seconds=3)
     began = time.monotonic()
     await stream.aclose()
-    assert time.monotonic() - began < 1
-
-    def still():
-        before = metric(server, "generation_tokens_total")
-        time.sleep(0.5)
-        return metric(server, "generation_tokens_total") == before
-
-    await eventually(still, seconds=60)
-    assert metric(server, "generation_tokens_total") - generated < 1500
+    assert time.monotonic() - began < 0.2
+    await eventually(lambda: metric(server, "num_requests_running") == 0, seconds=3)
+    assert metric(server, "generation_tokens_total") - generated < 16 * 1500
 
 
 async def test_cancelling_the_task_of_a_completion_stops_it_too(server, decoder):
     await decoder.aready()
-    long = Sampling(temperature=1.0, max_tokens=1900, n=16)
-    task = asyncio.create_task(decoder.acomplete("Talk.", sampling=long, constraint=LONG_TEXT))
+    task = asyncio.create_task(decoder.acomplete("Talk.", sampling=LONG, constraint=LONG_TEXT))
     await eventually(lambda: metric(server, "num_requests_running") > 0, seconds=20)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
