@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ FEW_SOURCES = 16
 KEYWORDS = ("source", "tenant", "readers", "facts")
 REWRITTEN = "edge_config.json"
 """The engine writes this file anew whenever it opens a shard."""
+UNFINISHED = ".atomicwrite"
+"""How the names begin that the engine gives a file until it is whole and can be moved to its place."""
 
 
 def create(folder: Path, dimension: int) -> qdrant_edge.EdgeShard:
@@ -77,12 +80,27 @@ def seal(shard: qdrant_edge.EdgeShard, folder: Path, dimension: int, graph: Grap
 def digest(folder: Path) -> str:
     """sha256 over the names, sizes and contents of a sealed shard's files; blocks of zeros count as holes."""
     whole = hashlib.sha256()
-    for path in sorted((folder / "shard").rglob("*")):
-        if path.is_file() and path.name != REWRITTEN:
-            whole.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+    for path, found in sorted(_files(folder / "shard")):
+        if path.name != REWRITTEN:
+            whole.update(f"{path.relative_to(folder)}\0{found.st_size}\0".encode())
             for position, block in _blocks(path):
                 whole.update(position.to_bytes(8, "big") + block)
     return whole.hexdigest()
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The files below `folder`. Other processes open shards meanwhile, so what the engine is about to move into the
+    place of `REWRITTEN` is passed over, and so is what has gone since it was listed.
+    """
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            try:
+                found = path.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(found.st_mode) and not name.startswith(UNFINISHED):
+                yield path, found
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -103,7 +121,7 @@ def _blocks(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def disk_bytes(folder: Path) -> int:
     """What the files below `folder` take on the disk, holes not counted."""
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+    return sum(found.st_blocks * 512 for _, found in _files(folder))
 
 
 CHECKED_BYTES = 64 << 20
