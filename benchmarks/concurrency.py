@@ -48,9 +48,13 @@ def canned() -> bytes:
 
 
 class Mock(asyncio.Protocol):
-    """As little of HTTP as one canned answer needs, so that the server is not what is measured."""
+    """As little of HTTP as is needed, so that the server is not what is measured. Every POST gets one canned answer."""
 
-    answer = canned()
+    canned = canned()
+
+    def answer(self, body: bytes) -> bytes:
+        """The whole HTTP answer to a request with this body."""
+        return self.canned
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with an empty buffer."""
@@ -65,21 +69,22 @@ class Mock(asyncio.Protocol):
             length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
             if len(self.buffer) < end + 4 + length:
                 return
+            body = self.buffer[end + 4 : end + 4 + length]
             self.buffer = self.buffer[end + 4 + length :]
-            self.transport.write(self.answer)  # type: ignore[attr-defined]  # a stream's transport
+            self.transport.write(self.answer(body))  # type: ignore[attr-defined]  # a stream's transport
 
 
-async def serve() -> None:
+async def serve(mock: type[Mock] = Mock) -> None:
     """Serve on a free port, which is printed, until killed."""
-    server = await asyncio.get_running_loop().create_server(Mock, "127.0.0.1", 0, backlog=512)
+    server = await asyncio.get_running_loop().create_server(mock, "127.0.0.1", 0, backlog=512)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 @contextmanager
-def mock_server():
-    """The mock's base URL."""
-    process = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
+def mock_server(script: str = __file__):
+    """The base URL of a mock that `script --serve` runs in a process of its own."""
+    process = subprocess.Popen([sys.executable, script, "--serve"], stdout=subprocess.PIPE, text=True)
     try:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
     finally:

@@ -14,6 +14,9 @@ Each question's 40 samples are drawn once; a rule sees them in order and stops w
 paired. The rules are the defaults of `prompts.stopping.Stopping`, the same for every mix. Exits with 1 when, on any
 mix, less than 50% of the samples are saved or more than half a point of accuracy is lost, or on the even mix less than
 75% are saved. Two mixes outside of what is promised show where early stopping saves little.
+
+The means were declared after other mixes and the rules themselves had been simulated, as the range in which
+self-consistency is used; on other declarations less is saved. So the bars hold for these mixes, not for any.
 """
 
 from __future__ import annotations

@@ -27,11 +27,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks.concurrency import Mock, mock_server, serve
+
 STEPS = 20
 LIMIT_MS = 3.0
 TASK = "Add one, twenty times."
@@ -66,29 +67,14 @@ def _called(name: str, arguments: dict[str, Any], number: int) -> dict[str, Any]
     return {"content": None, "tool_calls": [{"id": f"call_{number}", "type": "function", "function": function}]}
 
 
-class Mock(asyncio.Protocol):
-    """As little of HTTP as is needed, so that the server is not what is measured."""
+class Model(Mock):
+    """The mock that says what `reply` says."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin with an empty buffer."""
-        self.transport, self.buffer = transport, b""
-
-    def data_received(self, data: bytes) -> None:
-        """Answer each request when its body is whole."""
-        self.buffer += data
-        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
-            head = self.buffer[:end].lower()
-            at = head.find(b"content-length:")
-            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self.buffer) < end + 4 + length:
-                return
-            body = self.buffer[end + 4 : end + 4 + length]
-            self.buffer = self.buffer[end + 4 + length :]
-            answer = json.dumps(_completion(json.loads(body)) if body else _models()).encode()
-            self.transport.write(  # type: ignore[attr-defined]  # a stream's transport
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-                % (len(answer), answer)
-            )
+    def answer(self, body: bytes) -> bytes:
+        """The models to a request without a body, else a completion."""
+        said = json.dumps(_completion(json.loads(body)) if body else _models()).encode()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        return head % len(said) + said
 
 
 def _models() -> dict[str, Any]:
@@ -106,25 +92,6 @@ def _completion(body: dict[str, Any]) -> dict[str, Any]:
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
         "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
     }
-
-
-async def serve() -> None:
-    """Serve on a free port, which is printed, until killed."""
-    server = await asyncio.get_running_loop().create_server(Mock, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-
-@contextmanager
-def mock_server():
-    """The mock's base URL."""
-    process = subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True)
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def hearth(base_url: str, mode: str) -> Run:
@@ -315,14 +282,14 @@ def main() -> int:
     parser.add_argument("--openai-agents", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        asyncio.run(serve())
+        asyncio.run(serve(Model))
         return 0
     if arguments.openai_agents:
         beside(arguments.openai_agents)
         return 0
     logging.disable(logging.WARNING)
     os.environ.setdefault("OTEL_SDK_DISABLED", "true")
-    with mock_server() as base_url:
+    with mock_server(__file__) as base_url:
         times = asyncio.run(all_of_them(base_url, arguments.rounds))
     return report(times, arguments.json)
 
