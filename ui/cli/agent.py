@@ -88,7 +88,7 @@ def agent(
             listeners=listeners,
         )
         if not task and transcript is None:
-            return _talk(worker)
+            return _talk(worker, shown)
         result = _once(worker, task, transcript, shown)
         _report(result, shown, trace, html, json)
     return 0 if result.ok else 3
@@ -161,13 +161,11 @@ def _report(result: RunResult, shown: Steps, trace: bool, html: Path | None, jso
     remark(f"{'' if result.ok else f'No answer: its budget ended it ({result.ended}). '}{cost(result.spent)}")
 
 
-def _talk(worker: Agent) -> int:
+def _talk(worker: Agent, shown: Steps) -> int:
     """Task after task, each going on from the one before, until an empty line or Ctrl-D."""
     from agents.calls import as_text
     from agents.outline import cost
-    from ui.cli.agent_steps import Steps
 
-    shown = next(listener for listener in worker.listeners if isinstance(listener, Steps))
     before: RunResult | tuple[()] = ()
     remark("What is to be done? An empty line ends.")
     while True:

@@ -43,7 +43,7 @@ class Steps:
         if self._quiet:
             return
         streamed = self._inside
-        if streamed and type(event).__name__ in ("DecoderCalled", "Thought"):
+        if streamed:  # whatever comes, the thought is at its end
             sys.stderr.write("\n")
             self._inside = False
         for line in _lines(event, streamed):
