@@ -83,7 +83,7 @@ def agent(
             made,
             instructions=instructions,
             budget=Budget(steps=steps, tokens=tokens, seconds=seconds),
-            policy=policy_for(approve, shown),
+            policy=policy_for(approve),
             mode=mode or None,  # type: ignore[arg-type]  # checked above
             listeners=listeners,
         )

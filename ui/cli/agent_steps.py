@@ -74,7 +74,9 @@ def _lines(event: Event, streamed: bool, indent: str = "") -> list[str]:
 
 def _shown(action: Any) -> list[Any]:
     """The calls of tools: the answer is shown by itself."""
-    return [call for call in action.calls if call.tool != "final_answer"]
+    from agents.tool import FINAL_ANSWER
+
+    return [call for call in action.calls if call.tool != FINAL_ANSWER]
 
 
 def _short(text: str) -> str:
@@ -82,7 +84,7 @@ def _short(text: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
-def policy_for(approve: str, shown: Steps) -> Policy:
+def policy_for(approve: str) -> Policy:
     """The policy of `--approve`: ask at the terminal, refuse, or allow."""
     from agents.policy import Policy, approve_all
 
