@@ -58,15 +58,18 @@ class CodeCutter:
     ) -> Iterator[Cut]:
         """One group of units: whole when it fits, else its parts, else its lines."""
         start, end = self.cutter.trim(start, end)
+        if start == end:  # a grammar may take for something what is white space to us, such as a next-line character
+            return
         if self.cutter.fits(start, end):
             yield Cut(start, end, path, around=around)
             return
         around = (*around, (start, end))
         described = next((unit.start for unit in units if not unit.leads), start)
-        if start < described and self.cutter.fits(*self.cutter.trim(described, end)):
+        rest = self.cutter.trim(described, end)
+        if start < described and rest[0] < rest[1] and self.cutter.fits(*rest):
             leads = [unit for unit in units if unit.start < described]
             yield from self._span(leads, start, described, path, around, depth + 1)
-            yield Cut(*self.cutter.trim(described, end), path, around=around)
+            yield Cut(*rest, path, around=around)
             return
         if depth > DEEPEST or "\n" not in self.cutter.text[start:end] or not any(unit.parts() for unit in units):
             yield from self._packed_lines(start, end, path, around)

@@ -35,14 +35,16 @@ def unpack(data: bytes, start: int, batch: int, largest: int, most: int) -> tupl
         go on from, or -1. Then the bytes of those with a size, one after another.
 
     Raises:
-        DamagedDocument, DocumentLimit: of the archive as a whole.
+        DamagedDocument, DocumentLimit, UnsupportedFormat: of the archive as a whole.
     """
     if data.count(_ENTRY) > most:  # before a million of them are read
         raise DocumentLimit("loading", f"it holds more than {most} files", "Split it")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _batch(archive, archive.infolist(), start, batch, largest)
-    except zipfile.BadZipFile as error:
+    except NotImplementedError as error:  # a member says that a newer version of the format is needed
+        raise UnsupportedFormat("loading", f"it is of a kind that is not read ({error})", "Pack it again") from error
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise DamagedDocument("loading", f"it is no whole ZIP archive ({error})", "Pack it again") from error
 
 

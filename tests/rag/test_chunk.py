@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import rag.chunk
@@ -54,6 +54,7 @@ TEXTS = st.one_of(st.lists(LINES, max_size=25).map("\n".join), st.text(max_size=
 
 
 @settings(max_examples=150, deadline=None)
+@example("```python\n# Heading\n  \t\x0b\x0c\x85\u2028\xa0 \n# Heading", 8, 0, by_bytes, "text/markdown")
 @given(
     text=TEXTS,
     max_tokens=st.integers(8, 60),

@@ -54,6 +54,14 @@ def test_a_file_that_is_no_archive_is_one_document_or_one_error(tmp_path):
     assert "No such file" in str(missing)
 
 
+def test_an_archive_of_a_version_to_come_is_unsupported(loaded):
+    data = bytearray(make_zip(("a.md", "x")))
+    data[data.find(b"PK\x01\x02") + 6] = 64
+    (error,) = loaded(data=bytes(data))
+    assert isinstance(error, UnsupportedFormat)
+    assert "6.4" in str(error)
+
+
 def test_load_says_that_an_archive_has_members(tmp_path):
     (tmp_path / "a.zip").write_bytes(make_zip(("a.md", "x")))
     with pytest.raises(UnsupportedFormat, match="load_all"):
