@@ -69,17 +69,17 @@ class Box:
     async def _spawn(self, stdin: socket.socket) -> None:
         program = filter_program()
         filter_fd = os.memfd_create("filter", os.MFD_CLOEXEC)
-        self._info, info_fd = os.pipe()
-        os.set_blocking(self._info, False)
+        # No pipe: without a reader bubblewrap would die of telling, and its child wait for ever.
+        self._info = os.memfd_create("info", os.MFD_CLOEXEC)
         try:
             os.pwrite(filter_fd, program, 0)
             spawning = asyncio.create_task(
                 asyncio.create_subprocess_exec(
-                    *command(self.limits, filter_fd, info_fd),
+                    *command(self.limits, filter_fd, self._info),
                     stdin=stdin.fileno(),
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
-                    pass_fds=(filter_fd, info_fd),
+                    pass_fds=(filter_fd, self._info),
                     env={},
                     start_new_session=True,
                 )
@@ -92,7 +92,6 @@ class Box:
             raise
         finally:
             os.close(filter_fd)
-            os.close(info_fd)
         for stream, kept in ((self._process.stdout, self.stdout), (self._process.stderr, self.stderr)):
             if stream is not None:
                 self._readers.append(asyncio.create_task(self._read(stream, kept)))
@@ -126,8 +125,8 @@ class Box:
 
     def _find_first(self) -> int | None:
         """The first process of the sandbox's pid namespace, as bubblewrap told it; None when it did not, or is dead."""
-        with contextlib.suppress(BlockingIOError, ProcessLookupError, ValueError):
-            first = int(json.loads(os.read(self._info, 4096))["child-pid"])
+        with contextlib.suppress(ProcessLookupError, ValueError):
+            first = int(json.loads(os.pread(self._info, 4096, 0))["child-pid"])
             self._first = os.pidfd_open(first)
             return first
         return None

@@ -23,6 +23,21 @@ signal.pthread_sigmask(signal.SIG_SETMASK, range(1, 65))
 while True:
     time.sleep(600)
 """
+BEGUN = f"""
+import os, signal
+from agents import sandbox_box
+from agents.sandbox import Limits, check_sandbox, run_python
+
+async def die(self):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def late(*arguments, command=sandbox_box.command):
+    return ["/bin/sh", "-c", 'sleep 0.5; exec "$@"', "sh", *command(*arguments)]
+
+check_sandbox()
+sandbox_box.Box._handshake, sandbox_box.command = die, late
+run_python("{SLEEPS}", limits=Limits(memory={MEMORY}))
+"""
 ONE = f"""
 from agents.sandbox import Limits, run_python
 run_python({STUBBORN!r}, limits=Limits(seconds=600, memory={MEMORY}))
@@ -61,6 +76,16 @@ def test_a_killed_parent_takes_the_sandbox_along(sandbox, processes_of):
         assert len(processes_of(MEMORY)) == 3  # control: it would live on
     finally:
         kill(parent)
+    assert until(lambda: processes_of(MEMORY) == [])
+
+
+def test_a_parent_that_dies_before_bubblewrap_begins_leaves_nothing(sandbox, processes_of):
+    """What bubblewrap tells about its first process then has no reader; if that ended it, its child would wait on."""
+    parent = start(BEGUN)
+    parent.wait(60)
+    parent.stdout.close()
+    assert parent.returncode == -signal.SIGKILL
+    time.sleep(2)  # bubblewrap begins half a second after its parent's end
     assert until(lambda: processes_of(MEMORY) == [])
 
 
