@@ -5,6 +5,7 @@ import pytest
 from alignment.data_checks import check, check_alike
 from alignment.data_formats import convert, recognise
 from alignment.data_report import BadField
+from alignment.data_table import as_table
 
 HI = {"role": "user", "content": "Hi."}
 YES = {"role": "assistant", "content": "Yes?"}
@@ -237,3 +238,12 @@ def test_a_column_has_one_kind():
         check_alike({"prompt": [HI]}, kinds)
     with pytest.raises(BadField, match="it is true or false, and in earlier rows a number"):
         check_alike({"prompt": "c", "gold": True}, kinds)
+
+
+def test_a_table_keeps_each_call_its_own_arguments_and_columns_that_the_first_row_lacks():
+    pytest.importorskip("datasets")
+    rows = [
+        {"messages": [HI, {**YES, "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}], **beside}
+        for arguments, beside in (({"a": "x"}, {}), ({"b": [1]}, {"tools": [{"name": "f"}]}), ({"a": 3}, {}))
+    ]
+    assert list(as_table(rows)) == [{"messages": row["messages"], "tools": row.get("tools")} for row in rows]
