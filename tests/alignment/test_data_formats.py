@@ -131,6 +131,14 @@ def test_prompts_are_taken_from_conversations_without_their_answer():
     assert convert({"instruction": "Hi.", "output": "Yes?"}, "prompt") == {"prompt": [HI], "output": "Yes?"}
 
 
+def test_two_tools_may_answer_one_turn():
+    tool = {"role": "tool", "content": ""}
+    check(
+        {"messages": [HI, {"role": "assistant", "content": "", "tool_calls": [CALL, CALL]}, tool, tool, YES]},
+        "messages",
+    )
+
+
 def test_the_format_is_that_of_most_rows_so_that_one_broken_row_does_not_decide():
     pair = {"prompt": "a", "chosen": "b", "rejected": "c"}
     assert recognise([{"prompt": "a", "chosen": "b", "rejected": None}, pair, pair]) == "preference"
