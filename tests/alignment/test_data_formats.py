@@ -139,6 +139,13 @@ def test_two_tools_may_answer_one_turn():
     )
 
 
+def test_a_system_message_among_the_turns_wins_over_one_in_a_column():
+    mine = {"role": "system", "content": "Mine."}
+    for form in ("messages", "prompt"):
+        made = convert({"conversations": [mine, HI, YES], "system": "Theirs."}, form)
+        assert made[form][:2] == [mine, HI]
+
+
 def test_the_format_is_that_of_most_rows_so_that_one_broken_row_does_not_decide():
     pair = {"prompt": "a", "chosen": "b", "rejected": "c"}
     assert recognise([{"prompt": "a", "chosen": "b", "rejected": None}, pair, pair]) == "preference"
