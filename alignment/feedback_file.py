@@ -116,7 +116,6 @@ def _touch(path: Path) -> None:
 
 def _prepare(connection: sqlite3.Connection, path: Path, create: bool) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA recursive_triggers = ON")
     if _is_new(connection):
         if not create:
             raise FeedbackError(STEP, f"{path} holds nothing", "Name another file with HEARTH_ALIGNMENT_FEEDBACK")

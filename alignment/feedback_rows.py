@@ -80,8 +80,8 @@ def sft(found: Collected) -> Iterator[Row]:
             found.ledger.leave(events, DOWN)
         else:
             behind[place].extend(events)
-    for (key, text), events in behind.items():
-        found.ledger.use(events)
+    for (key, text), backers in behind.items():
+        found.ledger.use(backers)
         yield {"messages": [*found.prompt(key), *_turn(text)]}
 
 

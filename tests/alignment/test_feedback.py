@@ -340,6 +340,9 @@ def test_anonymous_events_outlive_everybodys_tombstones(feedback):
     feedback.vote(SKY, 1, person="ann")
     feedback.forget("ann")
     feedback.compact()
+    with sqlite3.connect(feedback.path) as connection, pytest.raises(sqlite3.IntegrityError, match="never deleted"):
+        connection.execute("DELETE FROM events WHERE kind = 'vote'")
+    connection.close()
     assert feedback.events() == [vote]
 
 
