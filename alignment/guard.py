@@ -25,7 +25,7 @@ class MaskReport:
         longest: tokens of the longest sequence, before truncation.
         long: indexes of rows with a sequence longer than `max_length`.
         unended: indexes of those that lose live tokens by it, the end of their turn among them.
-        lengths: tokens of each sequence, after truncation.
+        lengths: tokens of each row's longest sequence, before truncation; 0 where it cannot be read.
     """
 
     rows: int
@@ -96,7 +96,7 @@ class _Tally:
     def __init__(self, tokenizer: Any, row_format: str, max_length: int | None) -> None:
         self.tokenizer, self.row_format, self.max_length = tokenizer, row_format, max_length
         self.enders = {*tokenizer.get_added_vocab().values(), tokenizer.eos_token_id}
-        self.rows = self.live = self.longest = 0
+        self.sequences = self.tokens = self.live = 0
         self.lengths: list[int] = []
         self.long: list[int] = []
         self.unended: list[int] = []
@@ -106,11 +106,11 @@ class _Tally:
         self.refused: dict[int, MaskError] = {}
 
     def add(self, index: int, row: Mapping[str, Any]) -> None:
-        self.rows += 1
         try:
             whole = sequences(self.tokenizer, row, self.row_format)
         except MaskError as error:
             self.refused[index] = error
+            self.lengths.append(0)
             return
         cut = [one.cut(self.max_length) for one in whole]
         self._count(index, whole, cut)
@@ -118,8 +118,9 @@ class _Tally:
             self._judge(index, whole, cut)
 
     def _count(self, index: int, whole: Sequence[TokenSequence], cut: Sequence[TokenSequence]) -> None:
-        self.longest = max(self.longest, *(len(one.ids) for one in whole))
-        self.lengths += [len(one.ids) for one in cut]
+        self.lengths.append(max(len(one.ids) for one in whole))
+        self.sequences += len(whole)
+        self.tokens += sum(len(one.ids) for one in cut)
         self.live += sum(sum(one.live) for one in cut)
         lost = [one.live[len(short.ids) :] for one, short in zip(whole, cut, strict=True)]
         if any(lost):
@@ -137,11 +138,11 @@ class _Tally:
 
     def report(self) -> MaskReport:
         return MaskReport(
-            rows=self.rows,
-            sequences=len(self.lengths),
-            tokens=sum(self.lengths),
+            rows=len(self.lengths),
+            sequences=self.sequences,
+            tokens=self.tokens,
             live=self.live,
-            longest=self.longest,
+            longest=max(self.lengths, default=0),
             long=tuple(self.long),
             unended=tuple(self.unended),
             lengths=tuple(self.lengths),

@@ -83,19 +83,13 @@ def time_micro_step(
     )
 
 
-def typical(sequences: Sequence[TokenSequence], count: int) -> list[TokenSequence]:
-    """`count` sequences spread evenly over the lengths there are, so that they stand for all."""
-    ordered = sorted(sequences, key=lambda one: len(one.ids))
-    return [ordered[int((at + 0.5) / count * len(ordered))] for at in range(count)]
-
-
 def free_memory(device: str) -> int:
     """Bytes that can still be had there."""
     if device == "cuda":
         import torch
 
         return int(torch.cuda.mem_get_info()[0])
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     return int(psutil.virtual_memory().available)
 
@@ -110,7 +104,8 @@ def _model(recipe: Recipe) -> Any:
 
     from alignment.model_shape import configuration
 
-    return AutoModelForCausalLM.from_config(configuration(recipe), trust_remote_code=False)
+    make: Any = AutoModelForCausalLM.from_config
+    return make(configuration(recipe), trust_remote_code=False)
 
 
 def _inputs(batch: Sequence[TokenSequence], pad: int, device: str) -> dict[str, Any]:
@@ -174,3 +169,11 @@ def padded_prompts(sequences: Sequence[TokenSequence], tokens: int, filler: int)
         TokenSequence(one.name, (*one.ids, *[filler] * tokens), (*one.live, *[True] * tokens), one.prompt, "", ())
         for one in sequences
     ]
+
+
+def packed_sequences(sequences: Sequence[TokenSequence], count: int, length: int) -> list[TokenSequence]:
+    """`count` sequences of `length` tokens, filled with those given, as packing fills them."""
+    ids = [token for one in sequences for token in one.ids]
+    live = [flag for one in sequences for flag in one.live]
+    times = -(-length // len(ids))
+    return [TokenSequence("", tuple(ids * times)[:length], tuple(live * times)[:length], 0, "", ())] * count

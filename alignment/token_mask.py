@@ -44,6 +44,10 @@ class TokenSequence:
     text: str
     offsets: tuple[tuple[int, int], ...]
 
+    def all_live(self) -> TokenSequence:
+        """With every token trained, as a recipe may wish."""
+        return TokenSequence(self.name, self.ids, (True,) * len(self.ids), self.prompt, self.text, self.offsets)
+
     def cut(self, max_length: int | None) -> TokenSequence:
         """The first `max_length` tokens, as TRL truncates by default."""
         if max_length is None or len(self.ids) <= max_length:
@@ -154,9 +158,12 @@ def _ended(tokenizer: Any, said: Any) -> Any:
 
 
 def _assistant(tokenizer: Any, messages: Any, row: Mapping[str, Any]) -> TokenSequence:
-    encoded, text = _conversation(tokenizer, messages, row, return_assistant_tokens_mask=True)
+    from trl.chat_template_utils import has_generation_markers
+
+    marked = bool(tokenizer.chat_template) and has_generation_markers(tokenizer.chat_template)
+    encoded, text = _conversation(tokenizer, messages, row, return_assistant_tokens_mask=marked)
     ids = tuple(encoded["input_ids"])
-    live = tuple(bool(one) for one in encoded["assistant_masks"])
+    live = tuple(bool(one) for one in encoded["assistant_masks"]) if marked else (False,) * len(ids)
     return TokenSequence("", ids, live, 0, text, _offsets(encoded))
 
 
