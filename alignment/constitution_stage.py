@@ -120,7 +120,7 @@ def _way(recipe: Recipe) -> Way:
 
 
 def _decoder(section: ConstitutionSection) -> Decoder:
-    """The recipe's server or folder, else the settings' decoder. A server gets the settings' key only if it is theirs."""
+    """The recipe's server or folder, else the settings' decoder, whose key no other server gets."""
     from decoder.client import ServedDecoder
     from decoder.settings import DecoderSettings
     from decoder.settings import section as settings_section
