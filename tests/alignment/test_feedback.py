@@ -443,5 +443,5 @@ def test_the_store_behaves_like_a_list(tmp_path):
     from hypothesis.stateful import run_state_machine_as_test
 
     Store.folder = tmp_path
-    quick = settings(max_examples=40, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck))
+    quick = settings(max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(Store, settings=quick)
