@@ -114,6 +114,8 @@ class ConstitutionSection:
         principles: a YAML file; empty means the default constitution.
         rounds: of critique and revision for each prompt.
         pairs: also make an AI-preference set.
+        pair_with: what the first answer is judged against: the last "revision", a second of "samples", or "both".
+        reasons: let the judge reason before its verdict.
         base_url, model: the server that writes; `embedded`: a model's folder to run in process instead.
         max_tokens, temperature: of each text.
         concurrency: prompts under way at once.
@@ -122,6 +124,8 @@ class ConstitutionSection:
     principles: str = ""
     rounds: int = 1
     pairs: bool = True
+    pair_with: Literal["revision", "samples", "both"] = "revision"
+    reasons: bool = False
     base_url: str = ""
     model: str = ""
     embedded: str = ""

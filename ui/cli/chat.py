@@ -89,7 +89,8 @@ def handle(session: Session, line: str, json: bool) -> None:
             chat_commands.run(session, line)
         return
     answer = put_question(session, line, json)
-    session.turns.append(Turn(session.kb, line, answer))
+    model = session.decoder.model if session.decoder is not None and answer.generated else ""
+    session.turns.append(Turn(session.kb, line, answer, model))
     if json:
         print_json({"question": line, **as_data(answer)})
     elif answer.citations:

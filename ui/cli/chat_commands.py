@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from decoder.errors import UsageError
-from ui.cli import transcript, wiring
+from ui.cli import chat_feedback, transcript, wiring
 from ui.cli.output import print_sources, print_table, print_text
 from ui.cli.session import Session
 from ui.cli.text import clean_line
@@ -81,6 +81,24 @@ def save(session: Session, argument: str) -> None:
     print_text(f"Saved to {path}.")
 
 
+def good(session: Session, argument: str) -> None:
+    """Say that the last answer was good, with a COMMENT if you like; it is kept for `hearth feedback`."""
+    chat_feedback.vote(session, 1, argument)
+    print_text("Kept as good.", style="dim")
+
+
+def bad(session: Session, argument: str) -> None:
+    """Say that the last answer was bad, with a COMMENT if you like."""
+    chat_feedback.vote(session, -1, argument)
+    print_text("Kept as bad.", style="dim")
+
+
+def edit(session: Session, argument: str) -> None:
+    """Give a better answer than the last; without TEXT, $VISUAL or $EDITOR opens with it."""
+    kept = chat_feedback.edit(session, argument)
+    print_text("Kept as a better answer." if kept else "Nothing was changed, so nothing was kept.", style="dim")
+
+
 def show_help(session: Session, argument: str) -> None:
     """List these commands."""
     print_table(
@@ -99,6 +117,9 @@ COMMANDS: dict[str, tuple[str, Command]] = {
     "open": ("N", open_source),
     "kb": ("[NAME]", knowledge_base),
     "model": ("[URL or NAME or none]", model),
+    "good": ("[COMMENT]", good),
+    "bad": ("[COMMENT]", bad),
+    "edit": ("[TEXT]", edit),
     "save": ("FILE", save),
     "help": ("", show_help),
     "quit": ("", leave),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question, its answer, and the knowledge base that it was put to."""
+    """A question, its answer, and the knowledge base that it was put to; `model` is what wrote it, if any did."""
 
     kb: str
     question: str
     answer: Answer
+    model: str = ""
+
+
+def history_of(turns: Sequence[Turn], kb: str) -> tuple[Message, ...]:
+    """The turns with this knowledge base that were answered, as messages."""
+    answered = (turn for turn in turns if turn.kb == kb and not turn.answer.refused)
+    return tuple(message for turn in answered for message in (user(turn.question), assistant(turn.answer.text)))
 
 
 @dataclass(slots=True)
@@ -33,6 +42,7 @@ class Session:
         decoder: what writes the answers; None when they are quoted.
         turns: finished turns, oldest first. A stopped answer is none.
         saved: files that this chat wrote, which it may write again.
+        id: of this chat, in what is kept of it.
     """
 
     base: KnowledgeBase
@@ -40,12 +50,12 @@ class Session:
     decoder: Decoder | None = None
     turns: list[Turn] = field(default_factory=list)
     saved: set[Path] = field(default_factory=set)
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property
     def history(self) -> tuple[Message, ...]:
         """What the decoder is to remember: the turns with the present knowledge base that were answered."""
-        turns = (turn for turn in self.turns if turn.kb == self.kb and not turn.answer.refused)
-        return tuple(message for turn in turns for message in (user(turn.question), assistant(turn.answer.text)))
+        return history_of(self.turns, self.kb)
 
     @property
     def last(self) -> Answer | None:

@@ -1,0 +1,140 @@
+"""The life that every stage on a transformers or TRL trainer has in common.
+
+Everything that can be refused is looked at before the run's folder is made: recipe, data, tokenizer, masks, model. Then
+it trains, from the last whole checkpoint where it is resumed, and leaves the result, its figures and its report.
+Under `accelerate launch` the main process alone writes; the others wait for it where they must.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from alignment.checkpoints import clear_partial, last_whole, step_of
+from alignment.errors import CheckpointFailed, RecipeError, Stopped, TrainingError
+from alignment.models import require_training
+from alignment.run_folder import RunFolder, check_run, open_run
+from alignment.trainer_job import Job, TrainerStage, prepare
+from alignment.trainer_result import about, after, evaluated, save_result
+from decoder.errors import HearthError
+
+if TYPE_CHECKING:
+    from alignment.sections import Recipe
+
+
+def run_trainer(recipe: Recipe, resume: bool, stage: TrainerStage) -> RunFolder:
+    """Run a stage; one that has already finished is left as it is.
+
+    Raises:
+        AlignmentError: the recipe, the data or the model cannot be used; nothing was written.
+        Diverged, CheckpointFailed, Stopped: the run ended before its time; its last checkpoint is whole.
+    """
+    from accelerate import PartialState  # type: ignore[import-untyped]
+
+    require_training()
+    folder = check_run(recipe, resume)
+    if folder.state.get("status") == "finished":
+        return folder
+    job = prepare(recipe, folder, stage)
+    with _refusals(), _quiet(job.args.disable_tqdm):
+        trainer = stage.build(job)
+    state = PartialState()
+    if state.is_main_process:
+        open_run(recipe, resume)
+        clear_partial(folder.path)
+    state.wait_for_everyone()
+    with _recorded(folder, state.is_main_process):
+        train(trainer, job)
+    if state.is_main_process:
+        after(folder, recipe)
+    state.wait_for_everyone()
+    return folder
+
+
+def train(trainer: Any, job: Job) -> None:
+    """Train, evaluate, save and note. Raises Diverged, CheckpointFailed, Stopped."""
+    from alignment.callbacks import MetricsToFolder, SamplesToFolder, SignalStop, stop_on_signal
+    from alignment.sampling_prompts import sampling_prompts
+
+    folder = job.folder
+    checkpoint = last_whole(folder.checkpoints())
+    main = trainer.is_world_process_zero()
+    if main:
+        folder.forget_after(step_of(checkpoint))
+    samples = SamplesToFolder(folder, job.original, sampling_prompts(job.original, job.eval or job.train))
+    sharded = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled  # no process has the whole model to ask
+    with stop_on_signal() as asked:
+        stop = SignalStop(asked)
+        for callback in (MetricsToFolder(folder), stop, *(() if sharded else (samples,))):
+            trainer.add_callback(callback)
+        if not sharded and checkpoint is None:
+            samples.write(trainer.model, trainer.state)
+        result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    step = int(trainer.state.global_step)
+    if stop.stopped:
+        raise Stopped("training", f"a signal ended it after step {step}; its checkpoint is whole", "Add --resume")
+    metrics = {**result.metrics, **evaluated(trainer, job)}
+    if not sharded:
+        samples.write(trainer.model, trainer.state)
+    save_result(trainer, job)
+    if main:
+        folder.note(status="finished", error="", finished=time.time(), steps=step, metrics=metrics, **about(job))
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What a trainer refuses in its arguments is the recipe's fault."""
+    try:
+        yield
+    except ValueError as error:
+        raise RecipeError("making the trainer", str(error).strip(), "Mend the recipe") from error
+
+
+@contextmanager
+def _quiet(wanted: bool) -> Iterator[None]:
+    """No bar for each pass over the rows, where the trainer shows none either."""
+    from datasets import disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
+
+    shown = is_progress_bar_enabled()
+    if wanted:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bars()
+
+
+@contextmanager
+def _recorded(folder: RunFolder, main: bool) -> Iterator[None]:
+    """run.json says how it ended, however it ends; a full disk and full memory become errors of the tree."""
+    try:
+        with _typed(folder):
+            yield
+    except BaseException as error:
+        if main:
+            try:
+                folder.note(status="stopped" if isinstance(error, Stopped) else "failed", error=str(error))
+            except CheckpointFailed:
+                if not isinstance(error, HearthError):
+                    raise
+        raise
+
+
+@contextmanager
+def _typed(folder: RunFolder) -> Iterator[None]:
+    import errno
+
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        remedy = "Lower training.per_device_train_batch_size or max_length, or train an adapter (lora)"
+        raise TrainingError("training", "the GPU's memory is full", remedy) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise CheckpointFailed("writing the run's figures", str(error), "Free some space; then --resume") from error
+        raise
