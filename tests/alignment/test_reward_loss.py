@@ -3,9 +3,7 @@
 import math
 
 import pytest
-
-torch = pytest.importorskip("torch", reason="the loss is computed with torch")
-
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,9 +3,6 @@
 import math
 
 import pytest
-
-pytest.importorskip("scipy", reason="intervals and correlations are scipy's")
-
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,10 +1,7 @@
 """The trainer over rankings: of pairs it is TRL's RewardTrainer, of rankings InstructGPT's, and it learns."""
 
 import pytest
-
-torch = pytest.importorskip("torch", reason="training needs torch")
-pytest.importorskip("trl", reason="the trainer is TRL's")
-
+import torch
 from datasets import Dataset
 from transformers import AutoTokenizer
 from trl import RewardConfig, RewardTrainer
