@@ -21,8 +21,8 @@ HEAD = "score"
 def new_reward_model(section: ModelSection, lora: LoraSection | None, seed: int) -> Any:
     """A decoder with a new head of one label, to be trained: all weights, a new adapter, or the section's adapter.
 
-    An adapter of the section, as supervised fine-tuning leaves it, goes on being trained with the head beside it (Ouyang
-    et al. 2022 begin reward models from supervised ones); `lora` then says nothing.
+    An adapter of the section, as supervised fine-tuning leaves it, goes on being trained with the head beside it
+    (Ouyang et al. 2022 begin reward models from supervised ones); `lora` then says nothing.
 
     Raises:
         ModelError: it cannot be loaded, or QLoRA was asked for where there is no GPU.
@@ -109,7 +109,7 @@ def _continued(model: Any, adapter: Path, source: str) -> Any:
     fresh = peft.get_peft_model_state_dict(wrapped)
     head = {name: weight for name, weight in fresh.items() if f".{HEAD}." in name}
     weights = head | peft.load_peft_weights(str(adapter), device="cpu")
-    found = peft.set_peft_model_state_dict(wrapped, weights)
+    found: Any = peft.set_peft_model_state_dict(wrapped, weights)
     if found.unexpected_keys:
         cause = f"the adapter {adapter} has weights that the reward model lacks: {found.unexpected_keys[0]}"
         raise ModelError(STEP, cause, "Give an adapter of the decoder's layers, without lm_head")

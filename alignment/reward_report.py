@@ -43,15 +43,15 @@ def evaluation(rankings: Sequence[Ranking], scored: Sequence[Scored], split: str
     return {
         "split": split,
         **found.plain(),
-        "scores": moments([score for row in scored for score in row.scores]),
+        "scores": dict(zip(("mean", "std", "count"), moments([s for row in scored for s in row.scores]), strict=True)),
         "ambiguous": [_quoted_pair(pair, rankings) for pair in ambiguous(pairs, LISTED)],
         "contradicted": [_quoted_pair(pair, rankings) for pair in contradicted(pairs, LISTED)],
     }
 
 
-def moments(scores: Sequence[float]) -> dict[str, float]:
+def moments(scores: Sequence[float]) -> tuple[float, float, int]:
     """Mean, standard deviation of the population, and count."""
-    return {"mean": statistics.fmean(scores), "std": statistics.pstdev(scores), "count": len(scores)}
+    return statistics.fmean(scores), statistics.pstdev(scores), len(scores)
 
 
 def write_evaluation(folder: RunFolder, found: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ token: the end-of-sequence token, which is the last of every sequence.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ def as_ranking(row: Mapping[str, Any], index: int) -> Ranking:
         DataError: it is neither, or no response is better than another.
     """
     prompt, tools = row.get("prompt") or "", row.get("tools")
+    tools = json.loads(tools) if isinstance(tools, str) else tools  # as TRL's datasets keep them
     if row.get("chosen") is not None and row.get("rejected") is not None:
         return Ranking(prompt, (row["chosen"], row["rejected"]), (1, 2), tools)
     if row.get("responses") is None or row.get("ranks") is None:
@@ -62,9 +64,9 @@ def tokenised(tokenizer: Any, row: Mapping[str, Any], index: int) -> dict[str, A
     return {"response_ids": ids, "ranks": list(ranking.ranks)}
 
 
-def longest(row: Mapping[str, Any]) -> int:
-    """Tokens of the longest response of a tokenised row, its prompt included."""
-    return max(len(ids) for ids in row["response_ids"])
+def longest(tokenizer: Any, row: Mapping[str, Any]) -> int:
+    """Tokens of a row's longest response, its prompt included. Raises DataError."""
+    return max(len(ids) for ids in tokenised(tokenizer, row, 0)["response_ids"])
 
 
 def encode(tokenizer: Any, prompt: Any, completion: Any, tools: Any = None) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from trl import RewardTrainer
+from trl.trainer.reward_trainer import RewardTrainer
 
 from alignment.reward_loss import paired, ranking_loss
 from alignment.reward_rows import RankingCollator, tokenised
@@ -38,7 +38,8 @@ class RankingTrainer(RewardTrainer):
         )
 
     def _set_signature_columns_if_needed(self) -> None:
-        self._signature_columns = ["response_ids", "ranks"]
+        signature: Any = self
+        signature._signature_columns = ["response_ids", "ranks"]
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -46,13 +47,13 @@ class RankingTrainer(RewardTrainer):
         """The loss of `reward_loss.ranking_loss`, and TRL's figures of the batch."""
         outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
         scores = outputs.logits.squeeze(-1)
-        loss = ranking_loss(scores, inputs["pairs"], inputs["weights"], self.args.center_rewards_coefficient)
-        self._record(scores.detach(), inputs)
+        args: Any = self.args
+        loss = ranking_loss(scores, inputs["pairs"], inputs["weights"], args.center_rewards_coefficient)
+        self._record(scores.detach(), inputs, "train" if model.training else "eval")
         return (loss, outputs) if return_outputs else loss
 
-    def _record(self, scores: Any, inputs: Any) -> None:
+    def _record(self, scores: Any, inputs: Any, mode: str) -> None:
         """`accuracy` and `margin` over pairs; least, mean and greatest score; tokens seen."""
-        mode = "train" if self.model.training else "eval"
         better, worse = paired(scores, inputs["pairs"])
         figures = {
             "min_reward": scores.min(),

@@ -79,6 +79,10 @@ class TrainerStage:
         house: our defaults beside TRL's, by the format of the rows; the recipe's keys override them.
         limit: of a row's tokens, by recipe and configuration; None for none.
         taught: prompts with answers, whose masks are checked; else prompts alone.
+        length: tokens of a row, by tokenizer and row; None means those of its masks.
+        generates: the model writes text, samples of which are kept.
+        finish: called by every process once the result is saved; returns what else run.json says of it, where
+            `metrics` are added to those of the trainer.
     """
 
     config: str
@@ -86,6 +90,9 @@ class TrainerStage:
     house: Callable[[str], Mapping[str, Any]]
     limit: Callable[[Recipe, Any], int | None]
     taught: bool = True
+    length: Callable[[Any, dict[str, Any]], int] | None = None
+    generates: bool = True
+    finish: Callable[[Any, Job], Mapping[str, Any]] | None = None
 
 
 def run_trainer(recipe: Recipe, resume: bool, stage: TrainerStage) -> RunFolder:
@@ -110,7 +117,7 @@ def run_trainer(recipe: Recipe, resume: bool, stage: TrainerStage) -> RunFolder:
         clear_partial(folder.path)
     state.wait_for_everyone()
     with _recorded(folder, state.is_main_process):
-        train(trainer, job)
+        train(trainer, job, stage)
     if state.is_main_process:
         after(folder, recipe)
     state.wait_for_everyone()
@@ -129,7 +136,7 @@ def prepare(recipe: Recipe, folder: RunFolder, stage: TrainerStage) -> Job:
     args = training_arguments(recipe, folder, stage.config, **_defaults(bool(data.eval)), **stage.house(data.format))
     tokenizer = _training_tokenizer(recipe, args)
     limit = stage.limit(recipe, args)
-    data = fitting(data, tokenizer, limit)
+    data = fitting(data, tokenizer, limit, stage.length)
     if stage.taught and _mask_is_ours(args, data.format):
         from alignment.guard import check_masks
 
@@ -138,17 +145,22 @@ def prepare(recipe: Recipe, folder: RunFolder, stage: TrainerStage) -> Job:
     return Job(recipe, folder, args, tokenizer, original, data.train, data.eval, data.format, data.report)
 
 
-def fitting(data: Data, tokenizer: Any, limit: int | None) -> Data:
+def fitting(
+    data: Data, tokenizer: Any, limit: int | None, measure: Callable[[Any, dict[str, Any]], int] | None = None
+) -> Data:
     """The data without rows that are longer than `limit` tokens, which its report lists; TRL would cut them, or leave
     them out, without a word. Raises DataError when none is left.
     """
     from alignment.data import drop_long
-    from alignment.token_mask import sequences
 
     if limit is None:
         return data
 
     def length(row: dict[str, Any]) -> int:
+        if measure is not None:
+            return measure(tokenizer, row)
+        from alignment.token_mask import sequences
+
         return max(len(sequence.ids) for sequence in sequences(tokenizer, row, data.format))
 
     train, long = drop_long(data.train, length, limit)
@@ -166,7 +178,7 @@ def fitting(data: Data, tokenizer: Any, limit: int | None) -> Data:
     return dataclasses.replace(data, train=train, eval=evaluated, report=report)
 
 
-def train(trainer: Any, job: Job) -> None:
+def train(trainer: Any, job: Job, stage: TrainerStage) -> None:
     """Train, evaluate, save and note. Raises Diverged, CheckpointFailed, Stopped."""
     from alignment.callbacks import MetricsToFolder, SamplesToFolder, SignalStop, stop_on_signal
     from alignment.sampling_prompts import sampling_prompts
@@ -177,23 +189,26 @@ def train(trainer: Any, job: Job) -> None:
     if main:
         folder.forget_after(step_of(checkpoint))
     samples = SamplesToFolder(folder, job.original, sampling_prompts(job.original, job.eval or job.train))
-    sharded = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled  # no process has the whole model to ask
+    # No process of those that share the weights has the whole model to ask.
+    asks = stage.generates and not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled)
     with stop_on_signal() as asked:
         stop = SignalStop(asked)
-        for callback in (MetricsToFolder(folder), stop, *(() if sharded else (samples,))):
+        for callback in (MetricsToFolder(folder), stop, *((samples,) if asks else ())):
             trainer.add_callback(callback)
-        if not sharded and checkpoint is None:
+        if asks and checkpoint is None:
             samples.write(trainer.model, trainer.state)
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     step = int(trainer.state.global_step)
     if stop.stopped:
         raise Stopped("training", f"a signal ended it after step {step}; its checkpoint is whole", "Add --resume")
     metrics = {**result.metrics, **_evaluated(trainer, job)}
-    if not sharded:
+    if asks:
         samples.write(trainer.model, trainer.state)
     save_result(trainer, job)
+    more = dict(stage.finish(trainer, job)) if stage.finish else {}
     if main:
-        folder.note(status="finished", finished=time.time(), steps=step, metrics=metrics, **_about(job))
+        about = {**_about(job), **more, "metrics": {**metrics, **more.get("metrics", {})}}
+        folder.note(status="finished", finished=time.time(), steps=step, **about)
 
 
 def save_result(trainer: Any, job: Job) -> None:

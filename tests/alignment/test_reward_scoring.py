@@ -127,7 +127,7 @@ def test_an_adapter_on_another_base_is_refused(saved, tiny_llama, tmp_path):
 
 
 def test_a_completion_that_the_model_cannot_read_is_refused_by_its_index(model):
-    with pytest.raises(ModelError, match="completion 1 .*4096"):
+    with pytest.raises(ModelError, match=r"completion 1 .*4096"):
         model.score(["", ""], ["a", "bread " * 5000])
 
 
