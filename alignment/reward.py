@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignment.reward_rows import longest
-from alignment.trainer_run import Job, TrainerStage, run_trainer
+from alignment.trainer_job import Job, TrainerStage
+from alignment.trainer_run import run_trainer
 
 if TYPE_CHECKING:
     from alignment.run_folder import RunFolder
@@ -77,7 +77,6 @@ STAGE = TrainerStage(
     house,
     limit=lambda recipe, args: args.max_length,
     taught=False,
-    length=longest,
     generates=False,
     finish=finish,
 )

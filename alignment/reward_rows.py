@@ -64,11 +64,6 @@ def tokenised(tokenizer: Any, row: Mapping[str, Any], index: int) -> dict[str, A
     return {"response_ids": ids, "ranks": list(ranking.ranks)}
 
 
-def longest(tokenizer: Any, row: Mapping[str, Any]) -> int:
-    """Tokens of a row's longest response, its prompt included. Raises DataError."""
-    return max(len(ids) for ids in tokenised(tokenizer, row, 0)["response_ids"])
-
-
 def encode(tokenizer: Any, prompt: Any, completion: Any, tools: Any = None) -> list[int]:
     """Token ids of a completion after its prompt; the last is the end-of-sequence token.
 
