@@ -123,10 +123,10 @@ def figures(scored: Sequence[Scored], bins: int = BINS) -> RewardFigures:
 
 def accuracy(pairs: Sequence[Pair]) -> Interval:
     """See `RewardFigures.accuracy`."""
-    by_prompt: dict[int, float] = {}
+    by_prompt: dict[int, list[float]] = {}
     for pair in pairs:
-        by_prompt[pair.prompt] = by_prompt.get(pair.prompt, 0.0) + pair.weight * _right(pair.margin)
-    return mean([round(value, 9) for value in by_prompt.values()])
+        by_prompt.setdefault(pair.prompt, []).append(_right(pair.margin))
+    return mean([sum(right) / len(right) for right in by_prompt.values()])
 
 
 def reliability(pairs: Sequence[Pair], bins: int = BINS) -> tuple[Bin, ...]:
@@ -203,9 +203,10 @@ def _weighted(values: Sequence[float], pairs: Sequence[Pair]) -> float:
 
 
 def _bin(number: int, bins: int, held: Sequence[tuple[float, float]]) -> Bin:
-    low, count = 0.5 + number / (2 * bins), len(held)
+    low, high = (round(0.5 + n / (2 * bins), 9) for n in (number, number + 1))
+    count = len(held)
     confidence, right = sum(c for c, _ in held) / count, sum(r for _, r in held) / count
-    return Bin(low, low + 1 / (2 * bins), count, confidence, right)
+    return Bin(low, high, count, confidence, right)
 
 
 def _centred(values: Sequence[float]) -> list[float]:

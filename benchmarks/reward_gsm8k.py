@@ -95,6 +95,7 @@ def rewarded(given: argparse.Namespace, decoder: Path, teach: list[Any], held_ou
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.1,
         "logging_steps": 10,
+        "eval_strategy": "no",  # the stage evaluates when it ends
         "save_strategy": "epoch",
     }
     model = stage(
