@@ -36,12 +36,14 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder with train.jsonl.gz and example_model_solutions.jsonl.gz")
     parser.add_argument("--output", type=Path, default=Path("runs/reward-gsm8k"))
     parser.add_argument("--held-out", type=int, default=250, help="problems")
+    parser.add_argument("--teach", type=int, default=0, help="problems to train on; 0 means all others")
     parser.add_argument("--pretrain-steps", type=int, default=0, help="0 means one pass over the worked solutions")
     parser.add_argument("--epochs", type=float, default=2, help="of the reward model")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     teach, held_out = split(list(read_problems(given.data / "example_model_solutions.jsonl.gz")), given.held_out)
+    teach = teach[: given.teach or len(teach)]
     decoder = pretrained(given)
     figures = rewarded(given, decoder, rows_of(teach), rows_of(held_out))
     found = {"model": figures, **baselines(teach, held_out)}
