@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -142,7 +144,8 @@ def _train(recipe: Recipe, asked: Asked, overrides: list[str]) -> int:
     folder = folder_of(recipe)
     with signals_seen() as seen:
         try:
-            with watched(folder, f"hearth align {recipe.stage}"):
+            # Trainers and reward functions print as they please; standard output is for the result.
+            with watched(folder, f"hearth align {recipe.stage}"), redirect_stdout(sys.stderr):
                 folder = train(recipe, resume=asked.resume)
         except Stopped as stopped:
             again = " ".join(

@@ -29,7 +29,9 @@ def watched(folder: RunFolder, what: str) -> Iterator[None]:
     """Show the run's steps, figures and remaining time on standard error, until it ends."""
     ended = threading.Event()
     with spinner(what) as show:
-        thread = threading.Thread(target=_follow, args=(Progress(folder), show, ended), daemon=True)
+        thread = threading.Thread(
+            target=_follow, args=(Progress(folder), show, ended), daemon=True, name="hearth-align-watch"
+        )
         thread.start()
         try:
             yield
