@@ -66,7 +66,15 @@ def test_a_stage_trains_and_says_where_all_is_and_what_is_next(hearth, house, re
     assert Path(lines["model"]).joinpath("adapter_model.safetensors").exists()
     assert float(lines["train_loss"]) > 0
     assert "next: hearth models register run" in result.err
+    assert "{'loss'" not in result.err
     assert RunFolder(house / "run").state["max_steps"] == 2
+
+
+def test_what_a_stage_prints_goes_aside_but_for_figures_that_are_shown_already(capsys):
+    aside = align_watch.Aside()
+    print("scoring\x1b[2J 12 answers\n{'loss': '1.5', 'epoch': '1'}\nhalf", end="", file=aside)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "scoring 12 answers\n")
 
 
 def test_with_json_the_same_is_one_object(hearth, recipe):
