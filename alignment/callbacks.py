@@ -25,6 +25,11 @@ class MetricsToFolder(TrainerCallback):
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Notes the number of steps, for whoever watches."""
+        if state.is_world_process_zero:
+            self.folder.note(max_steps=int(state.max_steps))
+
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """One line a log of the main process."""
         if state.is_world_process_zero and logs:

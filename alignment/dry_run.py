@@ -73,21 +73,30 @@ def stage_arguments(recipe: Recipe, row_format: str) -> Any:
     from alignment.training_arguments import training_arguments
 
     entry = STAGES[recipe.stage]
-    module = importlib.import_module(entry.module)
-    stage: Any = getattr(module, "STAGE", None)
-    house = stage.house(row_format) if hasattr(stage, "house") else getattr(module, "HOUSE", {})
+    stage = _stage(recipe)
+    house = stage.house(row_format) if hasattr(stage, "house") else getattr(_module(recipe), "HOUSE", {})
     return training_arguments(recipe, folder_of(recipe), entry.config, **house)
 
 
 def _limit(recipe: Recipe, args: Any) -> int | None:
     """Tokens of a row that the stage takes at most."""
-    stage: Any = getattr(importlib.import_module(STAGES[recipe.stage].module), "STAGE", None)
+    stage = _stage(recipe)
     if hasattr(stage, "limit"):
         limit: int | None = stage.limit(recipe, args)
         return limit
     if _packed(args):
         return None
     return getattr(args, "max_length", None) or getattr(args, "max_prompt_length", None)
+
+
+def _module(recipe: Recipe) -> Any:
+    return importlib.import_module(STAGES[recipe.stage].module)
+
+
+def _stage(recipe: Recipe) -> Any:
+    """The stage's own defaults and limit: `stage_of(recipe)` of its module, where they depend on it, else `STAGE`."""
+    module = _module(recipe)
+    return module.stage_of(recipe) if hasattr(module, "stage_of") else getattr(module, "STAGE", None)
 
 
 def _packed(args: Any) -> bool:
@@ -101,7 +110,7 @@ def _tokenizer(recipe: Recipe, data: Data, args: Any) -> Any:
     if not recipe.model.path:
         if recipe.stage != "pretrain":
             raise RecipeError("reading the recipe", "model.path is missing", "Say which model is taught")
-        return _new_tokenizer(recipe, data, args)
+        return _module(recipe).new_tokenizer(recipe, data.train)  # trained first, on the same rows
     tokenizer = load_tokenizer(recipe.model)
     if recipe.model.adapter:
         check_base(Path(resolve(recipe.model.adapter)), resolve(recipe.model.path))
@@ -113,14 +122,6 @@ def _tokenizer(recipe: Recipe, data: Data, args: Any) -> Any:
     except MaskError as error:
         return error
     return tokenizer
-
-
-def _new_tokenizer(recipe: Recipe, data: Data, args: Any) -> Any:
-    """The tokenizer that `pretrain` trains first."""
-    from alignment.tokenizer_training import train_tokenizer
-
-    texts = (row["text"] for row in data.train)
-    return train_tokenizer(texts, recipe.architecture.vocab_size, args.max_length)
 
 
 def _all_live(args: Any, row_format: str) -> bool:

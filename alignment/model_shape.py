@@ -44,20 +44,22 @@ class ModelShape:
 
 def model_shape(recipe: Recipe) -> ModelShape:
     """The shape of the recipe's model, with its adapter. Raises ModelError."""
-    from accelerate import init_empty_weights
+    from accelerate import init_empty_weights  # type: ignore[import-untyped]
     from transformers import AutoModelForCausalLM
 
     config = configuration(recipe)
     try:
         with init_empty_weights(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a name that it has given up
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            make: Any = AutoModelForCausalLM.from_config
+            model = make(config, trust_remote_code=False)
             counts = _counts(model)
             adapter = _adapter(recipe)
             trainable = _trainable(model, adapter) if adapter is not None else counts["parameters"]
     except (ValueError, TypeError) as error:
         raise ModelError(STEP, str(error).splitlines()[0], "Give a decoder that transformers knows") from error
-    return ModelShape(**counts, **_widths(config.get_text_config()), trainable=trainable)
+    widths = _widths(config.get_text_config())
+    return ModelShape(parameters=counts["parameters"], linear=counts["linear"], trainable=trainable, **widths)
 
 
 def configuration(recipe: Recipe) -> Any:

@@ -19,9 +19,9 @@ def count_steps(stage: str, args: Any, rows: int, tokens: int) -> int:
         return int(args.max_steps)
     processes = int(getattr(args, "world_size", 1))
     if stage == "ppo":
-        return math.ceil(float(args.num_train_epochs) * max(rows // (args.episodes * processes), 1))
+        return math.ceil(float(args.num_train_epochs) * max(rows // int(args.episodes * processes), 1))
     batches = _batches(stage, args, rows, tokens, processes)
-    an_epoch = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
+    an_epoch = max(math.ceil(batches / int(args.gradient_accumulation_steps)), 1)
     return math.ceil(float(args.num_train_epochs) * an_epoch)
 
 
@@ -32,11 +32,11 @@ def is_packed(args: Any) -> bool:
 
 def _batches(stage: str, args: Any, rows: int, tokens: int, processes: int) -> int:
     """Micro-batches of one process in an epoch."""
-    size = args.per_device_train_batch_size
+    size = int(args.per_device_train_batch_size)
     if stage in ("grpo", "rloo"):
         # RepeatSampler: whole groups of prompts alone, each group's completions used `num_iterations` times.
         prompts = args.generation_batch_size // args.num_generations
         return int((rows // prompts) * args.steps_per_generation * getattr(args, "num_iterations", 1))
     if is_packed(args):
-        rows = max(math.ceil(tokens / args.max_length), 1)
+        rows = max(math.ceil(tokens / int(args.max_length)), 1)
     return math.ceil(rows / (size * processes))
