@@ -49,6 +49,7 @@ class PPOConfig(_BaseConfig):
     adam_epsilon: float = 1e-5
     max_steps: int = -1
     num_train_epochs: float = 1.0
+    logging_steps: float = 1
     per_device_train_batch_size: int = 8
     num_ppo_epochs: int = 4
     num_mini_batches: int = 1
@@ -84,6 +85,8 @@ class PPOConfig(_BaseConfig):
             _check_range(name, getattr(self, name), low, high, open_low)
         _check_choice("kl_estimator", self.kl_estimator, ("k1", "k3"))
         _check_choice("critic", self.critic, ("head", "separate"))
+        for name in ("save_strategy", "logging_strategy", "eval_strategy"):
+            _check_choice(name, str(getattr(getattr(self, name), "value", getattr(self, name))), ("steps", "no"))
         if self.critic_model and self.critic != "separate":
             raise ValueError("critic_model is the start of a separate critic: set critic: separate")
         if self.use_vllm and not self.vllm_server_base_url:

@@ -13,6 +13,10 @@ import torch
 from torch import Tensor, nn
 
 
+SMALL = 2**22
+"""Logits that are few."""
+
+
 class Predictions(NamedTuple):
     """Of the response tokens; each (B, T). `values` is None where they were not asked for."""
 
@@ -28,6 +32,9 @@ class ActorCritic(nn.Module):
         policy: a causal language model, with or without a peft adapter.
         backbone: a headless model of its own for the critic; None puts the head on the policy.
     """
+
+    # TRL's unwrap_model_for_generation asks. Generation is in eval mode, where checkpointing rests anyway.
+    is_gradient_checkpointing = False
 
     def __init__(self, policy: Any, backbone: Any = None) -> None:
         super().__init__()
@@ -85,10 +92,17 @@ def predict(
     )
     logits = outputs.logits[:, -width - 1 : -1]
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    taken = ids[:, -width:]
+    # TRL's function goes over the rows in Python to save memory; where there is little to save, all are one row.
+    rows = (-1, width) if logits.numel() > SMALL else (1, -1)
     logprobs, entropy = selective_log_softmax_and_entropy(
-        logits, ids[:, -width:], entropy_requires_grad=False, temperature=temperature
+        logits.reshape(*rows, logits.shape[-1]),
+        taken.reshape(rows),
+        entropy_requires_grad=False,
+        temperature=temperature,
     )
-    return logprobs, entropy, outputs.hidden_states[-1] if with_hidden else None
+    hidden = outputs.hidden_states[-1] if with_hidden else None
+    return logprobs.view_as(taken), entropy.view_as(taken), hidden
 
 
 def positions(mask: Tensor) -> Tensor:

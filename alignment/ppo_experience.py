@@ -63,7 +63,7 @@ def make_experience(
     old, ref_logprobs = _predict(model, reference, rollout, config)
     assert old.values is not None  # noqa: S101  # for the type checker
     live, weights = rollout.live, rollout.live * rollout.weights.unsqueeze(1)
-    values = old.values * live
+    values = old.values
     penalty = config.missing_eos_penalty or 0.0
     # Ziegler et al. 2019 and Stiennon et al. 2020: a response that does not end is worth less ("EOS trick" of N+).
     shaped = torch.where(rollout.ended, scores, scores - penalty)

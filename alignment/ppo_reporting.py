@@ -17,7 +17,7 @@ class Reporter:
     def __init__(
         self, config: PPOConfig, folder: RunFolder, model: Any, tokenizer: Any, main: bool, steps: int
     ) -> None:
-        from transformers import TrainerControl, TrainerState
+        from transformers import DefaultFlowCallback, TrainerControl, TrainerState
         from transformers.integrations import get_reporting_integration_callbacks
         from transformers.trainer_callback import CallbackHandler
 
@@ -25,7 +25,9 @@ class Reporter:
 
         self.config, self.folder, self.tokenizer, self.main = config, folder, tokenizer, main
         trackers = [callback() for callback in get_reporting_integration_callbacks(config.report_to)]
-        self.handler = CallbackHandler([MetricsToFolder(folder), *trackers], model, tokenizer, None, None)
+        # CallbackHandler warns without DefaultFlowCallback, whose hooks this loop does not call.
+        callbacks = [DefaultFlowCallback(), MetricsToFolder(folder), *trackers]
+        self.handler = CallbackHandler(callbacks, model, tokenizer, None, None)
         self.state = TrainerState(is_world_process_zero=main, is_local_process_zero=main, max_steps=steps)
         self.control = TrainerControl()
 

@@ -44,8 +44,8 @@ def score(
     names = {key for row in rows for key in row if key not in ("prompt", "prompts", "completions")}
     columns = {name: [row.get(name) for row in rows] for name in sorted(names)} | {"completion_ids": list(ids)}
     try:
-        figures = [source(prompts, completions, **columns) for source in sources]
-        watched = gold(prompts, completions, **columns) if gold else None
+        figures = [source(prompts=prompts, completions=completions, **columns) for source in sources]
+        watched = gold(prompts=prompts, completions=completions, **columns) if gold else None
     except DataError as error:
         if error.row is None or not numbers:
             raise

@@ -24,12 +24,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "alignment"
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """`old` in `alignment/<module>.py` becomes `new`."""
+    """`old` in `alignment/<module>.py` becomes `new`, and at least `check` must fail."""
 
     name: str
     module: str
     old: str
     new: str
+    check: str = "gradient_identity"
 
 
 MUTANTS = (
@@ -46,6 +47,7 @@ MUTANTS = (
         "ppo_update",
         "policy = policy_losses(logprobs, batch.logprobs,",
         "policy = policy_losses(logprobs, logprobs.detach(),",
+        "second_pass",
     ),
     Mutant(
         "padding of prompts not masked",
@@ -58,6 +60,7 @@ MUTANTS = (
         "ppo_experience",
         "rollout.live * rollout.weights.unsqueeze(1)",
         "torch.ones_like(rollout.live) * rollout.weights.unsqueeze(1)",
+        "padding",
     ),
     Mutant("no temperature", "ppo_critic", "temperature=temperature\n", "temperature=1.0\n"),
     Mutant(
@@ -65,6 +68,7 @@ MUTANTS = (
         "ppo_critic",
         "found: Predictions = self.model(ids, mask, width, temperature, with_values=False)",
         "found: Predictions = self.model(ids, mask, width, 1.0, with_values=False)",
+        "gradient_identity_lora",
     ),
     Mutant(
         "frozen reference at another temperature",
@@ -85,21 +89,52 @@ MUTANTS = (
         "ppo_losses",
         "    mean = masked_mean(values, weights, reduce)\n",
         "    weights = torch.ones_like(weights)\n    mean = masked_mean(values, weights, reduce)\n",
+        "whitening",
     ),
-    Mutant("log-probabilities off by one", "ppo_critic", "[:, -width - 1 : -1]\n    logits", "[:, -width:]\n    logits"),
-    Mutant("values off by one", "ppo_critic", "self._values(hidden[:, -width - 1 : -1])", "self._values(hidden[:, -width:])"),
-    Mutant("positions count padding", "ppo_critic", "(mask.long().cumsum(1) - 1)", "(mask.long().fill_(1).cumsum(1) - 1)"),
+    Mutant(
+        "log-probabilities off by one", "ppo_critic", "[:, -width - 1 : -1]\n    logits", "[:, -width:]\n    logits"
+    ),
+    Mutant(
+        "values off by one",
+        "ppo_critic",
+        "self._values(hidden[:, -width - 1 : -1])",
+        "self._values(hidden[:, -width:])",
+    ),
     Mutant("penalty as a gift", "ppo_experience", "scores - penalty", "scores + penalty"),
-    Mutant("the kinder of two surrogates", "ppo_losses", "torch.maximum(-advantages", "torch.minimum(-advantages"),
-    Mutant("no clipping", "ppo_losses", "ratio.clamp(1 - cliprange, 1 + cliprange)", "ratio"),
-    Mutant("the smaller value loss", "ppo_losses", "0.5 * torch.maximum(", "0.5 * torch.minimum("),
-    Mutant("lambda forgotten", "ppo_losses", "gamma * lam * advantage", "gamma * advantage"),
-    Mutant("gamma forgotten", "ppo_losses", "gamma * following", "following"),
-    Mutant("returns of whitened advantages", "ppo_losses", "return advantages, advantages + values", "return advantages, advantages"),
-    Mutant("means of micro-batches of unequal length", "ppo_update", "/ count\n    sums", "/ experience.weights[parts[0]].sum()\n    sums"),
-    Mutant("adapter left on in the reference", "ppo_critic", "with self._swapped():", "with contextlib.nullcontext():"),
-    Mutant("passes never cut short", "ppo_update", "if config.target_kl is not None and", "if config.target_kl is None and"),
-    Mutant("KL control the wrong way", "ppo_kl", "1 + error *", "1 - error *"),
+    Mutant(
+        "the kinder of two surrogates",
+        "ppo_losses",
+        "torch.maximum(-advantages",
+        "torch.minimum(-advantages",
+        "second_pass",
+    ),
+    Mutant("no clipping", "ppo_losses", "ratio.clamp(1 - cliprange, 1 + cliprange)", "ratio", "second_pass"),
+    Mutant("the smaller value loss", "ppo_losses", "0.5 * torch.maximum(", "0.5 * torch.minimum(", "second_pass"),
+    Mutant("lambda forgotten", "ppo_losses", "gamma * lam * advantage", "gamma * advantage", "second_pass"),
+    Mutant("gamma forgotten", "ppo_losses", "gamma * following", "following", "second_pass"),
+    Mutant(
+        "returns of whitened advantages",
+        "ppo_losses",
+        "return advantages, advantages + values",
+        "return advantages, advantages",
+        "second_pass",
+    ),
+    Mutant(
+        "means of micro-batches of unequal length",
+        "ppo_update",
+        "/ count\n    sums",
+        "/ experience.weights[parts[0]].sum()\n    sums",
+        "second_pass",
+    ),
+    Mutant(
+        "adapter left on in the reference",
+        "ppo_critic",
+        "with self._swapped():",
+        "with contextlib.nullcontext():",
+        "gradient_identity_lora",
+    ),
+    Mutant("passes never cut short", "ppo_update", "> config.target_kl", "> 1e9 + config.target_kl", "early_stop"),
+    Mutant("KL control the wrong way", "ppo_kl", "1 + error *", "1 - error *", "steering"),
 )
 
 

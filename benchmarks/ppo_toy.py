@@ -26,15 +26,15 @@ RESPONSES = tuple(
 """All 85 of them; the padding token may be drawn like any other."""
 
 
-def policy(seed: int, dtype: torch.dtype = torch.float64, scale: float = 0.5) -> Any:
+def policy(seed: int, dtype: torch.dtype = torch.float64, hidden: int = 16, scale: float = 0.5) -> Any:
     """A random Llama of one layer."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=32,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
         num_hidden_layers=1,
         num_attention_heads=2,
         num_key_value_heads=2,
@@ -139,3 +139,33 @@ def advantages(rewards: Tensor, values: Tensor, gamma: float, lam: float) -> Ten
     following = torch.cat([values[1:], torch.zeros(1, dtype=values.dtype)])
     deltas = rewards + gamma * following - values
     return torch.stack([sum((gamma * lam) ** (s - t) * deltas[s] for s in range(t, length)) for t in range(length)])
+
+
+def scores(seed: int) -> Tensor:
+    """A reward for each of `episodes()`: random values of tokens and of pairs of neighbours, summed."""
+    generator = torch.Generator().manual_seed(seed)
+    single = 0.5 * torch.randn(VOCABULARY, generator=generator)
+    pairs = 0.3 * torch.randn(VOCABULARY, VOCABULARY, generator=generator)
+    return torch.stack(
+        [
+            sum((single[token] for token in response), torch.zeros(()))
+            + sum((pairs[one, two] for one, two in itertools.pairwise((prompt[-1], *response))), torch.zeros(()))
+            for prompt, response in episodes()
+        ]
+    )
+
+
+def reward_function(of: Tensor) -> Any:
+    """The same rewards as a function that a run can be given."""
+    known = dict(zip(episodes(), of.tolist(), strict=True))
+    names = {" ".join(WORDS[token] for token in prompt): prompt for prompt in PROMPTS}
+
+    def toy_reward(prompts: list[str], completion_ids: list[list[int]]) -> list[float]:
+        return [known[names[text], tuple(ids)] for text, ids in zip(prompts, completion_ids, strict=True)]
+
+    return toy_reward
+
+
+def rows() -> list[dict[str, str]]:
+    """The prompts as rows of data."""
+    return [{"prompt": " ".join(WORDS[token] for token in prompt)} for prompt in PROMPTS]
