@@ -90,7 +90,7 @@ class SamplesToFolder(TrainerCallback):
                 self.folder.sample(self.last, prompt, response)
 
 
-def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int = 48) -> list[str]:
     """Greedy continuations of texts that already have their template, special tokens left out."""
     import torch
 
@@ -107,6 +107,7 @@ def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens:
                 input_ids=batch["input_ids"].to(model.device),
                 attention_mask=batch["attention_mask"].to(model.device),
                 do_sample=False,
+                use_cache=True,
                 temperature=None,
                 top_p=None,
                 top_k=None,

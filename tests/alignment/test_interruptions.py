@@ -74,7 +74,7 @@ def test_a_run_that_a_signal_ended_and_that_was_gone_on_with_equals_one_that_was
     whole = train(recipe(stage, tmp_path / "whole", tiny_llama, lora=lora, training=settings))
     made = recipe(stage, tmp_path / "broken", tiny_llama, lora=lora, training=settings)
     at_step(2, lambda: signal.raise_signal(number))
-    with pytest.raises(Stopped, match="after step 3.*--resume"):
+    with pytest.raises(Stopped, match=r"after step 3.*--resume"):
         train(made)
     broken = folder_of(made)
     assert broken.state["status"] == "stopped" and [step_of(p) for p in broken.checkpoints()] == [3]
@@ -159,7 +159,7 @@ def test_a_gradient_that_is_no_number_never_reaches_the_weights(tmp_path, tiny_l
         "alignment.sft.STAGE", sft.STAGE.__class__(sft.STAGE.config, built, sft.STAGE.house, sft.STAGE.limit)
     )
     made = recipe("sft", tmp_path, tiny_llama, training={"save_steps": 1})
-    with pytest.raises(Diverged, match="the gradient's norm is .* at step 3") as raised:
+    with pytest.raises(Diverged, match=r"the gradient's norm is .* at step 3") as raised:
         train(made)
     assert len(raised.value.rows) == 4
     assert [step_of(p) for p in folder_of(made).checkpoints()] == [1, 2]
@@ -192,7 +192,7 @@ def test_a_disk_that_fills_leaves_the_last_good_checkpoint_which_is_gone_on_from
         filler.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - 60_000))
 
     at_step(3, fill)
-    with pytest.raises(CheckpointFailed, match="checkpoint of step 4: .*checkpoint-2 is whole.*--resume"):
+    with pytest.raises(CheckpointFailed, match=r"checkpoint of step 4: .*checkpoint-2 is whole.*--resume"):
         train(made)
     folder = folder_of(made)
     assert [step_of(p) for p in folder.checkpoints()] == [2] and is_whole(folder.checkpoints()[0])

@@ -3,9 +3,7 @@ by peft and by transformers, and its weights are bit for bit those of the plain 
 """
 
 import dataclasses
-import gzip
 import importlib.util
-import json
 import os
 from pathlib import Path
 
