@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alignment.errors import DataError, Stopped
+from alignment.errors import DataError, Diverged, Stopped
 from alignment.recipe import load_recipe, make_recipe
 from alignment.reward import run
 from alignment.reward_report import reward_section
@@ -213,6 +213,16 @@ def test_rows_that_are_too_long_are_listed_and_not_dropped_in_silence(tiny_llama
     assert data["train_rows"] == 8 and [dropped["index"] for dropped in data["dropped_rows"]] == [4]
     with pytest.raises(DataError, match="none of its 9 rows"):
         run(recipe(tiny_llama, tmp_path, written(tmp_path, rows), name="other", max_steps=1, max_length=3))
+
+
+def test_a_loss_that_is_no_number_names_the_prompts_of_its_batch(tiny_llama, tmp_path):
+    draw = random.Random(5)
+    rows = written(tmp_path, [ranked_by_length(draw) for _ in range(6)])
+    given = recipe(tiny_llama, tmp_path, rows, max_steps=6, per_device_train_batch_size=2, learning_rate=1e30)
+    with pytest.raises(Diverged, match="rows [0-5], [0-5] of the training set") as caught:
+        run(given)
+    assert len(caught.value.rows) == 2
+    assert RunFolder(Path(given.output)).state["status"] == "failed"
 
 
 def test_a_ranking_without_a_better_response_is_refused_by_its_index(tiny_llama, tmp_path):

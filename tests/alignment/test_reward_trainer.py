@@ -8,7 +8,7 @@ from trl import RewardConfig, RewardTrainer
 
 from alignment.errors import DataError
 from alignment.reward_model import new_reward_model
-from alignment.reward_rows import RankingCollator, encode, tokenised
+from alignment.reward_rows import RankingCollator, encode, ended, tokenised
 from alignment.reward_trainer import RankingTrainer
 from alignment.sections import ModelSection
 
@@ -121,6 +121,12 @@ def test_a_line_break_that_a_template_writes_after_the_turn_is_not_where_the_sco
     other = AutoTokenizer.from_pretrained(tokenizer.name_or_path)
     other.chat_template = tokenizer.chat_template.replace("<|end|>", "<|end|>\n")
     assert encode(other, [{"role": "user", "content": "Bread?"}], "Baked.")[-1] == tokenizer.eos_token_id
+
+
+def test_a_rendered_prompt_that_begins_with_the_begin_token_does_not_begin_twice(tokenizer):
+    """A tokenizer that puts the token before every text would put it before a template's own."""
+    begin, end = tokenizer.bos_token_id, tokenizer.eos_token_id
+    assert ended(tokenizer, [begin, begin, 40, 41]) == ended(tokenizer, [begin, 40, 41]) == [begin, 40, 41, end]
 
 
 @pytest.mark.parametrize(
