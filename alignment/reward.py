@@ -22,7 +22,26 @@ CENTRED_ON = 256
 
 def run(recipe: Recipe, resume: bool = False) -> RunFolder:
     """Run the stage. Raises what `run_trainer` raises."""
-    return run_trainer(recipe, resume, STAGE)
+    return run_trainer(recipe, resume, stage_of(recipe))
+
+
+def stage_of(recipe: Recipe) -> TrainerStage:
+    """What is this stage's own.
+
+    TRL turns all dropout off by default, the adapter's too: not where a recipe asks for it.
+    """
+    dropout = recipe.lora is not None and recipe.lora.dropout > 0
+    # An evaluation's scores are not gathered: their number differs from batch to batch.
+    house = {"prediction_loss_only": True, "disable_dropout": not dropout}
+    return TrainerStage(
+        "trl:RewardConfig",
+        build,
+        house=lambda row_format: house,
+        limit=lambda recipe, args: args.max_length,
+        taught=False,
+        generates=False,
+        finish=finish,
+    )
 
 
 def build(job: Job) -> Any:
@@ -65,21 +84,6 @@ def finish(trainer: Any, job: Job) -> dict[str, Any]:
         write_evaluation(job.folder, found)
     return {"kind": "reward", "metrics": final_metrics(found)}
 
-
-def house(row_format: str) -> dict[str, Any]:
-    """An evaluation's scores are not gathered: their number differs from batch to batch."""
-    return {"prediction_loss_only": True}
-
-
-STAGE = TrainerStage(
-    "trl:RewardConfig",
-    build,
-    house,
-    limit=lambda recipe, args: args.max_length,
-    taught=False,
-    generates=False,
-    finish=finish,
-)
 
 if __name__ == "__main__":
     from alignment.script import main

@@ -11,7 +11,7 @@ import torch
 
 from alignment.errors import DataError, Diverged, Stopped
 from alignment.recipe import load_recipe, make_recipe
-from alignment.reward import run
+from alignment.reward import run, stage_of
 from alignment.reward_report import reward_section
 from alignment.run_folder import RunFolder
 from alignment.scoring import CONFIG, RewardModel
@@ -219,7 +219,7 @@ def test_a_loss_that_is_no_number_names_the_prompts_of_its_batch(tiny_llama, tmp
     draw = random.Random(5)
     rows = written(tmp_path, [ranked_by_length(draw) for _ in range(6)])
     given = recipe(tiny_llama, tmp_path, rows, max_steps=6, per_device_train_batch_size=2, learning_rate=1e30)
-    with pytest.raises(Diverged, match="rows [0-5], [0-5] of the training set") as caught:
+    with pytest.raises(Diverged, match=r"rows [0-5], [0-5] of the training set") as caught:
         run(given)
     assert len(caught.value.rows) == 2
     assert RunFolder(Path(given.output)).state["status"] == "failed"
@@ -234,6 +234,14 @@ def test_a_ranking_without_a_better_response_is_refused_by_its_index(tiny_llama,
         run(given)
     assert (caught.value.row, caught.value.field) == (2, "ranks")
     assert not Path(given.output).exists()
+
+
+@pytest.mark.parametrize(("dropout", "disabled"), [(0.0, True), (0.1, False)])
+def test_an_adapters_dropout_is_left_on_where_it_is_asked_for(tmp_path, dropout, disabled):
+    """TRL's default turns it off without a word."""
+    given = make_recipe({"stage": "reward", "name": "r", "lora": {"dropout": dropout}})
+    args = training_arguments(given, RunFolder(tmp_path), "trl:RewardConfig", **stage_of(given).house("preference"))
+    assert args.disable_dropout is disabled
 
 
 @pytest.mark.skipif(not HH.is_dir(), reason=f"there is no {HH}")
