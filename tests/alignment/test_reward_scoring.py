@@ -1,6 +1,7 @@
 """Scores outside of training are those of training: saved and loaded, in batches, of texts and of token ids."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -73,6 +74,17 @@ def test_scores_do_not_depend_on_the_others_of_a_batch(model, monkeypatch):
     monkeypatch.setattr(scoring, "BATCH_TOKENS", 1)
     assert model.score(PROMPTS, COMPLETIONS) == pytest.approx(together, abs=1e-5)
     assert model.score([], []) == []
+
+
+def test_padding_is_known_where_the_models_configuration_names_none(saved, model, tmp_path):
+    """As Llama's own names none."""
+    if not (saved[0] / "config.json").exists():
+        return
+    shutil.copytree(saved[0], tmp_path / "copy")
+    config = json.loads((saved[0] / "config.json").read_text())
+    (tmp_path / "copy" / "config.json").write_text(json.dumps({**config, "pad_token_id": None}))
+    found = RewardModel.load(tmp_path / "copy", device="cpu").score(PROMPTS, COMPLETIONS)
+    assert found == model.score(PROMPTS, COMPLETIONS)
 
 
 def test_an_end_that_is_written_out_and_token_ids_score_the_same(model):
