@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignment.metric_series import Series
+from alignment.metric_series import MOST_POINTS, Series
 from decoder.errors import MissingExtra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from alignment.overoptimisation import Point
 
 INK = "#010203"
 """Stands for the page's own text colour, which is put in its place."""
@@ -116,12 +118,18 @@ def _spread(shown: Mapping[str, Series], series: Mapping[str, Series]) -> tuple[
     return mean.steps, low, high
 
 
-def draw_overoptimisation(distance: Sequence[float], proxy: Sequence[float], gold: Sequence[float]) -> str:
-    """Proxy and gold reward over the square root of the KL (Gao et al. 2022, figure 1)."""
+def draw_overoptimisation(points: Sequence[Point]) -> str:
+    """Proxy and gold reward over the square root of the KL (Gao et al. 2022, figure 1), joined as they came."""
+    every = 1 + len(points) // MOST_POINTS
+    shown = points[::every]
+    distance = [point.distance for point in shown]
 
     def lines(axes: Axes) -> None:
-        axes.plot(distance, proxy, color=COLOURS[0], label="proxy: trained on", marker="o", markersize=2.5)
-        axes.plot(distance, gold, color=COLOURS[1], label="gold: watched", marker="o", markersize=2.5)
+        for colour, label, values in (
+            (COLOURS[0], "proxy: trained on", [point.proxy for point in shown]),
+            (COLOURS[1], "gold: watched", [point.gold for point in shown]),
+        ):
+            axes.plot(distance, values, color=colour, label=label, marker="o", markersize=2.5, linewidth=0.8)
         axes.legend()
         axes.set_xlabel("square root of the KL to the reference")
 
