@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignment.metric_series import MOST_POINTS, Series
+from alignment.overoptimisation import WINDOW
 from decoder.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -119,9 +120,8 @@ def _spread(shown: Mapping[str, Series], series: Mapping[str, Series]) -> tuple[
 
 
 def draw_overoptimisation(points: Sequence[Point]) -> str:
-    """Proxy and gold reward over the square root of the KL (Gao et al. 2022, figure 1), joined as they came."""
-    every = 1 + len(points) // MOST_POINTS
-    shown = points[::every]
+    """Proxy and gold reward over the square root of the KL (Gao et al. 2022, figure 1): batches, and running means."""
+    shown = points[:: 1 + len(points) // MOST_POINTS]
     distance = [point.distance for point in shown]
 
     def lines(axes: Axes) -> None:
@@ -129,11 +129,18 @@ def draw_overoptimisation(points: Sequence[Point]) -> str:
             (COLOURS[0], "proxy: trained on", [point.proxy for point in shown]),
             (COLOURS[1], "gold: watched", [point.gold for point in shown]),
         ):
-            axes.plot(distance, values, color=colour, label=label, marker="o", markersize=2.5, linewidth=0.8)
+            axes.scatter(distance, values, color=colour, s=7, alpha=0.4, linewidths=0)
+            axes.plot(_running(distance), _running(values), color=colour, label=label)
         axes.legend()
         axes.set_xlabel("square root of the KL to the reference")
 
     return draw("Proxy and gold reward", lines)
+
+
+def _running(values: Sequence[float]) -> list[float]:
+    """Means over the last WINDOW values, from the first whole window on."""
+    width = min(WINDOW, len(values))
+    return [sum(values[i - width : i]) / width for i in range(width, len(values) + 1)]
 
 
 def draw_reliability(confidence: Sequence[float], accuracy: Sequence[float], counts: Sequence[int]) -> str:
