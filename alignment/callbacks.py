@@ -1,5 +1,5 @@
-"""What a run does while it trains, whatever trains it: metrics go to the run's folder, a loss that is no number ends
-it, a signal ends it after a checkpoint.
+"""What a run does while it trains, whatever trains it: metrics and sample generations go to the run's folder, a loss
+that is no number ends it, a signal ends it after a checkpoint.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -43,15 +43,87 @@ class StopOnNan(TrainerCallback):
 
 
 class SignalStop(TrainerCallback):
-    """After a signal, writes a checkpoint at the end of the step and ends the run."""
+    """After a signal, writes a checkpoint at the end of the step and ends the run.
+
+    Attributes:
+        stopped: that it did so; false when the signal came in the last step, after which nothing is left to do.
+    """
 
     def __init__(self, asked: threading.Event) -> None:
         self.asked = asked
+        self.stopped = False
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Asks the trainer for both."""
-        if self.asked.is_set():
-            control.should_save = control.should_training_stop = True
+        if _any_process(self.asked.is_set(), args) and state.global_step < state.max_steps:
+            self.stopped = control.should_save = control.should_training_stop = True
+
+
+class SamplesToFolder(TrainerCallback):
+    """At every `every`-th evaluation, writes what the model says to a few fixed prompts to samples.jsonl.
+
+    Greedy, so that nothing is drawn from the generators that training draws from. Prompts are texts as the model reads
+    them, with the chat template applied.
+    """
+
+    def __init__(self, folder: RunFolder, tokenizer: Any, prompts: Sequence[str], every: int = 1) -> None:
+        self.folder, self.tokenizer, self.prompts, self.every = folder, tokenizer, tuple(prompts), every
+        self.evaluations = 0
+        self.last = -1
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """One line a prompt."""
+        self.evaluations += 1
+        if self.evaluations % self.every == 0:
+            self.write(model, state)
+
+    def write(self, model: Any, state: Any) -> None:
+        """Ask for all prompts in one batch; the main process only, once a step."""
+        if state.is_world_process_zero and self.prompts and self.last != state.global_step:
+            self.last = int(state.global_step)
+            for prompt, response in zip(self.prompts, generate(model, self.tokenizer, self.prompts), strict=True):
+                self.folder.sample(self.last, prompt, response)
+
+
+def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+    """Greedy continuations of texts that already have their template, special tokens left out."""
+    import torch
+
+    side, tokenizer.padding_side = tokenizer.padding_side, "left"
+    try:
+        batch = tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False)
+    finally:
+        tokenizer.padding_side = side
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            written = model.generate(
+                input_ids=batch["input_ids"].to(model.device),
+                attention_mask=batch["attention_mask"].to(model.device),
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                max_new_tokens=max_new_tokens,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+    finally:
+        model.train(training)
+    texts: list[str] = tokenizer.batch_decode(written[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+    return texts
+
+
+def _any_process(asked: bool, args: Any) -> bool:
+    """Whether any process was asked to stop; all must answer alike, or one would wait for the others for ever."""
+    if args.world_size < 2:
+        return asked
+    import torch
+
+    flag = torch.tensor(int(asked), device=args.device)
+    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
+    return bool(flag.item())
 
 
 @contextmanager

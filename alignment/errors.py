@@ -71,7 +71,13 @@ class TrainingError(ServiceError):
 
 
 class Diverged(TrainingError):
-    """The loss is no number."""
+    """The loss is no number.
+
+    Attributes:
+        rows: indices into the training set of the rows of that batch; empty when they cannot be told.
+    """
+
+    rows: tuple[int, ...] = ()
 
 
 class CheckpointFailed(TrainingError):

@@ -33,7 +33,7 @@ def resolve(path: str) -> str:
     """
     given = Path(path).expanduser()
     if given.is_dir():
-        return str(given)
+        return str(given.resolve())  # an adapter remembers its base by this path, wherever it is loaded later
     if found := _registered(path):
         return str(found)
     if not path or path.startswith((".", "/", "~")) or path.count("/") != 1:

@@ -109,19 +109,36 @@ class RunFolder:
             out.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 
 
+def folder_of(recipe: Recipe) -> RunFolder:
+    """The folder that the recipe's run has, or would have; nothing is made."""
+    return RunFolder(
+        Path(recipe.output).expanduser() if recipe.output else alignment_settings().runs_folder / recipe.name
+    )
+
+
+def check_run(recipe: Recipe, resume: bool) -> RunFolder:
+    """The run's folder, when a run may begin or go on there; nothing is made.
+
+    Raises:
+        RecipeError: it holds a run and `resume` is false, or the run that it holds is of another recipe.
+    """
+    folder = folder_of(recipe)
+    path, known = folder.path, folder.state
+    if known and not resume:
+        raise RecipeError(STEP, f"{path} already holds a run", "Add --resume to go on with it, or give another output")
+    if known and known.get("recipe_sha256") != fingerprint(recipe):
+        raise RecipeError(STEP, f"the run in {path} is of another recipe", "Resume with the recipe.yaml in it")
+    return folder
+
+
 def open_run(recipe: Recipe, resume: bool = False) -> RunFolder:
     """The run's folder, made where there is none.
 
     Raises:
         RecipeError: it holds a run and `resume` is false, or the run that it holds is of another recipe.
     """
-    path = Path(recipe.output).expanduser() if recipe.output else alignment_settings().runs_folder / recipe.name
-    folder = RunFolder(path)
-    known = folder.state
-    if known and not resume:
-        raise RecipeError(STEP, f"{path} already holds a run", "Add --resume to go on with it, or give another output")
-    if known and known.get("recipe_sha256") != fingerprint(recipe):
-        raise RecipeError(STEP, f"the run in {path} is of another recipe", "Resume with the recipe.yaml in it")
+    folder = check_run(recipe, resume)
+    path, known = folder.path, folder.state
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

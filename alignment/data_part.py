@@ -1,0 +1,107 @@
+"""The rows of one source: read, renamed, converted and checked, each that cannot be used with its place and reason."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from alignment.data_checks import check
+from alignment.data_formats import TOLD_BY, Row, convert, recognise
+from alignment.data_report import STEP, BadField, Dropped, row_error
+from alignment.data_sources import read_source
+from alignment.data_stages import check_takes, read_as
+from alignment.errors import DataError
+from alignment.sections import DataSection
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was read of one source.
+
+    Attributes:
+        rows: that can be used, with their places.
+        dropped: those that cannot.
+        format: in which the source holds them.
+        read: how many there are.
+    """
+
+    rows: list[tuple[Dropped, Row]]
+    dropped: tuple[Dropped, ...]
+    format: str
+    read: int
+
+
+def read_part(section: DataSection, source: str, stage: str, part: str) -> Part:
+    """Read, convert and check the rows of a source; `part` is "train" or "eval".
+
+    Raises:
+        DataError: see `data.load_data`.
+    """
+    raws = list(read_source(source, section.max_rows if part == "train" else 0))
+    found = [(index, raw.line, _renamed(raw.row, section), raw.reason) for index, raw in enumerate(raws)]
+    _check_columns([raw.row for raw in raws if raw.row is not None], section, source)
+    form = _format([row for _, _, row, _ in found if row is not None], section, stage, source, found)
+    rows: list[tuple[Dropped, Row]] = []
+    dropped: list[Dropped] = []
+    for index, line, row, reason in found:
+        place = Dropped(index, "", reason, line, part)
+        try:
+            if row is None:
+                raise BadField("", reason)
+            made = _with_system(convert(row, read_as(stage, form)), section.system)
+            check(made, read_as(stage, form))
+            rows.append((place, made))
+        except BadField as error:
+            dropped.append(replace(place, field=error.field, reason=error.reason))
+    if dropped and not section.skip_bad:
+        raise row_error(dropped[0], len(dropped) - 1)
+    return Part(rows, tuple(dropped), form, len(found))
+
+
+def _format(
+    rows: Sequence[Row], section: DataSection, stage: str, source: str, found: Sequence[tuple[int, int, Any, str]]
+) -> str:
+    if not found:
+        raise DataError(STEP, f"{source} holds no row", "Give a file with rows")
+    if not rows:
+        index, line, _, reason = found[0]
+        raise row_error(Dropped(index, "", reason, line), len(found) - 1)
+    form = section.format if section.format != "auto" else recognise(rows)
+    if not form:
+        names = ", ".join(sorted(map(str, rows[0]))[:12])
+        formats = "; ".join(f"{', '.join(fields)} ({name})" for name, fields in TOLD_BY)
+        cause = f"the rows of {source} are of no known format; they have the fields {names or 'none'}"
+        raise DataError(STEP, cause, f"Rename them with data.columns. Known: {formats}")
+    check_takes(stage, form, source)
+    return form
+
+
+def _renamed(row: Row | None, section: DataSection) -> Row | None:
+    """Fields under our names; one that a renamed field takes the name of gives way."""
+    if row is None or not section.columns:
+        return row
+    gone = {*section.columns, *section.columns.values()}
+    kept = {name: value for name, value in row.items() if name not in gone}
+    return kept | {ours: row[theirs] for ours, theirs in section.columns.items() if theirs in row}
+
+
+def _check_columns(rows: Sequence[Row], section: DataSection, source: str) -> None:
+    known = {str(name) for row in rows for name in row}
+    for ours, theirs in section.columns.items():
+        if rows and theirs not in known:
+            near = difflib.get_close_matches(str(theirs), sorted(known), 1)
+            remedy = f"Did you mean {near[0]}?" if near else f"Its columns: {', '.join(sorted(known)[:20])}"
+            raise DataError(STEP, f"data.columns.{ours}: {source} has no column {theirs!r}", remedy)
+
+
+def _with_system(row: Row, system: str) -> Row:
+    """The row with the recipe's system message, when it is a conversation that has none."""
+    field = "messages" if "messages" in row else "prompt"
+    conversation = row.get(field)
+    if not system or not isinstance(conversation, list) or not conversation:
+        return row
+    if conversation[0]["role"] in ("system", "developer"):
+        return row
+    return {**row, field: [{"role": "system", "content": system}, *conversation]}
