@@ -79,6 +79,7 @@ class TrainerStage:
         house: our defaults beside TRL's, by the format of the rows; the recipe's keys override them.
         limit: of a row's tokens, by recipe and configuration; None for none.
         taught: prompts with answers, whose masks are checked; else prompts alone.
+        tokenizer: makes the tokenizer from recipe and training rows, where it is not the model's.
     """
 
     config: str
@@ -86,6 +87,7 @@ class TrainerStage:
     house: Callable[[str], Mapping[str, Any]]
     limit: Callable[[Recipe, Any], int | None]
     taught: bool = True
+    tokenizer: Callable[[Recipe, Rows], Any] | None = None
 
 
 def run_trainer(recipe: Recipe, resume: bool, stage: TrainerStage) -> RunFolder:
@@ -127,14 +129,14 @@ def prepare(recipe: Recipe, folder: RunFolder, stage: TrainerStage) -> Job:
     )  # misspelt keys are told before rows are read
     data = load_data(recipe.data, recipe.stage)
     args = training_arguments(recipe, folder, stage.config, **_defaults(bool(data.eval)), **stage.house(data.format))
-    tokenizer = _training_tokenizer(recipe, args)
+    tokenizer = stage.tokenizer(recipe, data.train) if stage.tokenizer else _training_tokenizer(recipe, args)
     limit = stage.limit(recipe, args)
     data = fitting(data, tokenizer, limit)
     if stage.taught and _mask_is_ours(args, data.format):
         from alignment.guard import check_masks
 
         check_masks(tokenizer, data.train, data.format, limit)
-    original = load_tokenizer(recipe.model)
+    original = tokenizer if stage.tokenizer else load_tokenizer(recipe.model)
     return Job(recipe, folder, args, tokenizer, original, data.train, data.eval, data.format, data.report)
 
 
@@ -142,11 +144,10 @@ def fitting(data: Data, tokenizer: Any, limit: int | None) -> Data:
     """The data without rows that are longer than `limit` tokens, which its report lists; TRL would cut them, or leave
     them out, without a word. Raises DataError when none is left.
     """
-    from alignment.data import drop_long
-    from alignment.token_mask import sequences
-
     if limit is None:
         return data
+    from alignment.data import drop_long
+    from alignment.token_mask import sequences
 
     def length(row: dict[str, Any]) -> int:
         return max(len(sequence.ids) for sequence in sequences(tokenizer, row, data.format))
@@ -287,11 +288,11 @@ def _about(job: Job) -> dict[str, Any]:
 
     from alignment.models import resolve, weights_hash
 
-    base = resolve(job.recipe.model.path)
+    base = resolve(job.recipe.model.path) if job.recipe.model.path else ""
     return {
         "data": job.report.plain(),
         "base": base,
-        "base_sha256": weights_hash(Path(base)) if Path(base).is_dir() else "",
+        "base_sha256": weights_hash(Path(base)) if base and Path(base).is_dir() else "",
         "kind": "model" if job.full else "adapter",
     }
 
