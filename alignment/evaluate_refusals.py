@@ -1,4 +1,4 @@
-"""Whether an answer is a refusal, by rules that can be read; and a list of requests that should, or should not, meet one.
+"""Whether an answer is a refusal, by rules that can be read; and requests that should, or should not, meet one.
 
 The rules look at how an answer begins. They were written beside `evals/refusals.jsonl`, a small labelled list of our
 own that holds some which no phrase gives away; a test prints what they miss there. Röttger et al. (2024) measure

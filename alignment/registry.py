@@ -68,7 +68,7 @@ def register(folder: RunFolder) -> Artefact:
 
 
 def list_artefacts() -> list[Artefact]:
-    """All artefacts, the oldest first; folders that are none are passed over. Raises RegistryError for a damaged one."""
+    """All artefacts, the oldest first; other folders are passed over. Raises RegistryError for a damaged one."""
     root = models_folder()
     folders = [path for path in root.iterdir() if ID.fullmatch(path.name)] if root.is_dir() else []
     return sorted((read_artefact(path) for path in folders), key=lambda each: (each.created, each.id))
