@@ -95,7 +95,11 @@ def in_process(model: Any, tokenizer: Any, batch: int = 8) -> Losses:
 
 
 def served(server: RunningServer, model: str, concurrency: int = 4, most_tokens: int = 1024) -> Losses:
-    """The losses of a model that vLLM serves, by its `prompt_logprobs`; `Losses` raises DecoderError leaves."""
+    """The losses of a model that vLLM serves, one small request a token; `Losses` raises DecoderError leaves.
+
+    Args:
+        concurrency: texts under way at once.
+    """
 
     async def losses(texts: Sequence[Text]) -> list[TextLoss | None]:
         gate = asyncio.Semaphore(concurrency)
@@ -145,20 +149,26 @@ def _batch_losses(model: Any, rows: Sequence[tuple[list[int], int]]) -> list[Tex
 def _served_loss(server: RunningServer, model: str, text: Text, most: int) -> TextLoss | None:
     before = _served_ids(server, model, text.prompt, True) if text.prompt else []
     ids = [*before, *_served_ids(server, model, text.text, not text.prompt)][:most]
-    if len(ids) <= max(1, len(before)):
+    first = max(1, len(before))
+    if len(ids) <= first:
         return None
-    body = {"model": model, "prompt": ids, "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
-    answer = _post(server, "/v1/completions", body)
+    return TextLoss(sum(_nats(server, model, ids[:at], ids[at]) for at in range(first, len(ids))), len(ids) - first)
+
+
+def _nats(server: RunningServer, model: str, before: list[int], token: int) -> float:
+    """-log p(token | before): the one token that may follow is drawn, and told with the probability it had freely.
+
+    One request a token, whose prompt the server has in its prefix cache but for the last token. vLLM's
+    `prompt_logprobs` would take one request a text, but with an adapter, and other requests in the same batch, vLLM
+    0.32.0 dies of it on a CPU: the adapter's indices are those of the sampled tokens alone.
+    """
+    body = {"model": model, "prompt": before, "max_tokens": 1, "temperature": 0, "logprobs": 0}
+    answer = _post(server, "/v1/completions", {**body, "allowed_token_ids": [token]})
     try:
-        entries = answer["choices"][0]["prompt_logprobs"]
-        counted = range(max(1, len(before)), len(ids))
-        found = [float(entries[at][str(ids[at])]["logprob"]) for at in counted]
+        return -float(answer["choices"][0]["logprobs"]["token_logprobs"][0])
     except (KeyError, IndexError, TypeError, ValueError) as error:
         remedy = "Measure a model in process instead"
-        raise MalformedResponse(
-            STEP, f"the server tells no log-probabilities of a prompt ({error!r})", remedy
-        ) from error
-    return TextLoss(-sum(found), len(found))
+        raise MalformedResponse(STEP, f"the server tells no log-probability ({error!r})", remedy) from error
 
 
 def _served_ids(server: RunningServer, model: str, text: str, special: bool) -> list[int]:

@@ -26,14 +26,14 @@ pre { white-space: pre-wrap; background: #f7f7f7; padding: .5rem; overflow-wrap:
 
 def to_markdown(result: GateResult) -> str:
     """The report for people who read text."""
-    lines = [f"# {_code(result.candidate)} against {_code(result.baseline)}", "", _verdict(result), ""]
+    lines = [f"# {_plain(result.candidate)} against {_plain(result.baseline)}", "", _verdict(result), ""]
     lines += [f"- {_plain(reason)}" for reason in result.reasons] + [""] * bool(result.reasons)
     lines += ["| " + " | ".join(HEADS) + " |", "|" + "---|" * len(HEADS)]
     lines += ["| " + " | ".join(_cells(each)) + " |" for each in result.figures]
     lines += ["", _legend(), ""]
     lines += [_plain(note) + "\n" for note in result.notes]
     for number, example in enumerate(result.examples, start=1):
-        lines += [f"## Prompt {number}{_winner(example)}", "", _fenced(example.prompt)]
+        lines += [f"## Prompt {number}{_plain(_winner(example))}", "", _fenced(example.prompt)]
         lines += ["", "Candidate:", "", _fenced(example.candidate), "", "Baseline:", "", _fenced(example.baseline), ""]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -126,10 +126,6 @@ def _fenced(text: str) -> str:
     shown = text[:LONGEST]
     fence = "`" * (1 + max(2, *map(len, re.findall("`+", shown)), 2))
     return f"{fence}text\n{shown}\n{fence}"
-
-
-def _code(text: str) -> str:
-    return "`" + text.replace("`", "'") + "`"
 
 
 def _plain(text: str) -> str:

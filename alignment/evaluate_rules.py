@@ -50,12 +50,15 @@ class GateRules:
         tolerance: for each figure, how far the lower end of its gain may lie below 0, in the figure's own unit. A
             figure that stands for nothing here must not be worse at all. Few questions make wide intervals: a gate
             that cannot tell refuses.
+        min_questions: a figure over fewer decides nothing, and so refuses: the bootstrap's intervals are too narrow
+            for a handful of values.
         max_missing: share of the questions of a figure that may have failed.
         required: figures that must have been measured.
     """
 
     min_win_rate: float | None = 0.5
     tolerance: Mapping[str, float] = field(default_factory=lambda: dict(TOLERANCES))
+    min_questions: int = 10
     max_missing: float = 0.05
     required: tuple[str, ...] = ()
 
@@ -113,6 +116,8 @@ def broken_rules(figures: Sequence[Figure], rules: GateRules) -> tuple[str, ...]
 def _broken(each: Figure, rules: GateRules) -> list[str]:
     found = []
     asked = each.candidate.count + each.missing
+    if each.candidate.count < rules.min_questions:
+        found.append(f"{each.name}: {each.candidate.count} questions are too few, {rules.min_questions} are asked for")
     if each.missing > rules.max_missing * asked:
         found.append(f"{each.name}: {each.missing} of {asked} questions failed")
     if each.name == WIN_RATE:

@@ -75,11 +75,13 @@ def _flat(value: Any, name: str) -> list[tuple[str, Any]]:
 
 
 def _modules(first: Artefact, second: Artefact) -> tuple[ModuleChange, ...]:
+    from safetensors import SafetensorError
+
     try:
         if first.kind == "adapter":
             return _adapters(first.model, second.model)
         return _tensors(first.model, second.model)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise RegistryError(STEP, f"the weights cannot be read: {error}", "See `hearth models verify`") from error
 
 

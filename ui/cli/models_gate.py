@@ -38,6 +38,7 @@ MinWinRate = Annotated[float, typer.Option(min=0, max=1, help="The win-rate's in
 Tolerance = Annotated[
     list[str] | None, typer.Option(metavar="FIGURE=X", help="How much worse a figure may be; may be repeated.")
 ]
+MinQuestions = Annotated[int, typer.Option(metavar="N", min=1, help="Figures over fewer questions do not pass.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=0, help="Use the first N rows of each file; 0 means all.")]
 MaxTokens = Annotated[int, typer.Option(metavar="N", min=1, help="Most tokens of an answer.")]
 Concurrency = Annotated[int, typer.Option(metavar="N", min=1, max=256, help="Questions under way at once.")]
@@ -59,6 +60,7 @@ class Options:
     judge_url: str
     reward_model: str
     min_win_rate: float
+    min_questions: int
     tolerance: tuple[str, ...]
     limit: int
     max_tokens: int
@@ -86,6 +88,7 @@ def evaluate(
     judge_url: JudgeUrl = "",
     reward_model: RewardModel = "",
     min_win_rate: MinWinRate = 0.5,
+    min_questions: MinQuestions = 10,
     tolerance: Tolerance = None,
     limit: Limit = 0,
     max_tokens: MaxTokens = 256,
@@ -106,7 +109,7 @@ def evaluate(
 
     options = Options(
         prompts, tasks, task_prompt, answer, held_out, requests, judge_model, judge_url, reward_model, min_win_rate,
-        tuple(tolerance or ()), limit, max_tokens, concurrency, seed, out,
+        min_questions, tuple(tolerance or ()), limit, max_tokens, concurrency, seed, out,
     )  # fmt: skip
     running = attach(server)
     load(model, running)
@@ -133,6 +136,7 @@ def promote(
     judge_url: JudgeUrl = "",
     reward_model: RewardModel = "",
     min_win_rate: MinWinRate = 0.5,
+    min_questions: MinQuestions = 10,
     tolerance: Tolerance = None,
     limit: Limit = 0,
     max_tokens: MaxTokens = 256,
@@ -153,7 +157,7 @@ def promote(
 
     options = Options(
         prompts, tasks, task_prompt, answer, held_out, requests, judge_model, judge_url, reward_model, min_win_rate,
-        tuple(tolerance or ()), limit, max_tokens, concurrency, seed, out,
+        min_questions, tuple(tolerance or ()), limit, max_tokens, concurrency, seed, out,
     )  # fmt: skip
     if not force and not (prompts or tasks or held_out):
         remedy = "Give --prompts, --tasks or --held-out; or --force"
@@ -201,7 +205,7 @@ def _rules(options: Options) -> GateRules:
         except (KeyError, ValueError) as error:
             remedy = f"Write FIGURE=X, where FIGURE is one of {', '.join(TOLERANCES)}"
             raise UsageError(STEP, f"--tolerance {text!r} cannot be read", remedy) from error
-    return GateRules(options.min_win_rate, tolerance)
+    return GateRules(options.min_win_rate, tolerance, options.min_questions)
 
 
 def _suite(options: Options) -> Suite:
