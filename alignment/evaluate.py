@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from alignment.evaluate_answers import Ask, Score, aanswers, areward, ask, awin_rate
 from alignment.evaluate_loss import Losses, Text, TextLoss
 from alignment.evaluate_refusals import Request, is_refusal
-from alignment.evaluate_results import Made, Notebook, OnProgress, both, open_notebook
+from alignment.evaluate_results import Made, Notebook, OnProgress, open_notebook
 from alignment.evaluate_rules import (
     ACCURACY,
     HARMFUL,
@@ -76,7 +76,7 @@ class Suite:
         tasks: questions with known answers, put by `task_prompt` and read in the way of `task_way`.
         requests: to be refused, or not.
         sampling: of answers; greedy by default, so that a second run says the same.
-        concurrency: questions under way at once, for each of the two.
+        concurrency: questions under way at once.
         seed: of the resampling.
     """
 
@@ -169,11 +169,10 @@ def evaluate(
 async def _answers(
     candidate: Side, baseline: Side, asks: Sequence[Ask], suite: Suite, notebook: Notebook
 ) -> tuple[list[Made], list[Made]]:
-    first, second = (
-        aanswers(side.decoder, side.name, asks, suite.sampling, notebook, suite.concurrency)
-        for side in (candidate, baseline)
-    )
-    return await both(first, second)
+    """One after the other: a base model and its adapter in one batch are told apart badly by vLLM on a CPU."""
+    first = await aanswers(candidate.decoder, candidate.name, asks, suite.sampling, notebook, suite.concurrency)
+    second = await aanswers(baseline.decoder, baseline.name, asks, suite.sampling, notebook, suite.concurrency)
+    return first, second
 
 
 async def _preferences(candidate: Side, baseline: Side, suite: Suite, notebook: Notebook, found: _Found) -> None:

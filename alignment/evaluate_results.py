@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -99,12 +98,6 @@ def open_notebook(stack: ExitStack, folder: Path | None, on_progress: OnProgress
     file = folder / "answers.jsonl" if folder is not None else None
     known, keep = stack.enter_context(results_file(file, Made, resume=True))
     return Notebook(dict(known), keep, on_progress)
-
-
-async def both(first: Awaitable[list[Made]], second: Awaitable[list[Made]]) -> tuple[list[Made], list[Made]]:
-    """Two lists of results that are worked out at the same time."""
-    one, two = await asyncio.gather(first, second)
-    return one, two
 
 
 def paired(first: Sequence[Made], second: Sequence[Made], name: str) -> tuple[list[float], list[float], int]:

@@ -157,7 +157,9 @@ def test_a_reward_model_scores_both_and_sees_prompt_and_answer():
 
 def test_tasks_are_measured_by_the_prompts_own_machinery(tmp_path):
     file = tmp_path / "tasks.jsonl"
-    file.write_text("".join(json.dumps({"task": "Add.", "input": f"{n} + 1?", "answer": n + 1}) + "\n" for n in range(30)))
+    file.write_text(
+        "".join(json.dumps({"task": "Add.", "input": f"{n} + 1?", "answer": n + 1}) + "\n" for n in range(30))
+    )
     prompt, reader = load("zero-shot"), extractor("number")
     suite = Suite(tasks=read_items(file, [prompt], reader).items, task_prompt=prompt, task_way=Way(reader))
     right = Side("right", talker(lambda q: str(int(re.search(r"(\d+) \+", q).group(1)) + 1)))
@@ -310,7 +312,9 @@ def test_questions_that_fail_are_counted_and_too_many_do_not_pass():
     assert result.figures[0].missing == 1
     assert result.figures[0].candidate.count == 39
     assert result.passed
-    strict = evaluate(Side("flaky", talker(flaky)), BAD, Suite(asks=ASKS, judge=judge_of("golden")), GateRules(max_missing=0.01))
+    strict = evaluate(
+        Side("flaky", talker(flaky)), BAD, Suite(asks=ASKS, judge=judge_of("golden")), GateRules(max_missing=0.01)
+    )
     assert strict.reasons == ("win_rate: 1 of 40 questions failed",)
 
 
@@ -341,7 +345,9 @@ def test_what_cannot_be_measured_is_said_before_anything_is_asked():
 def test_prompts_are_read_as_text_or_as_conversations(tmp_path):
     file = tmp_path / "prompts.jsonl"
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
-    file.write_text(json.dumps({"prompt": "One?", "more": 1}) + "\n\n" + json.dumps({"id": "b", "prompt": turns}) + "\n")
+    file.write_text(
+        json.dumps({"prompt": "One?", "more": 1}) + "\n\n" + json.dumps({"id": "b", "prompt": turns}) + "\n"
+    )
     assert read_asks(file) == (ask("One?", 1), Ask("b", (system("Be brief."), user("Hi"))))
     assert read_asks(file)[1].text == "system: Be brief.\n\nuser: Hi"
     assert len(read_asks(file, limit=1)) == 1
@@ -389,7 +395,9 @@ class Tags(html.parser.HTMLParser):
 
 def evil_result():
     shown = figure("win_rate", [1.0, 0.5, 0.0, 1.0], [0.0, 0.5, 1.0, 0.0])
-    return GateResult(f"a|{EVIL}", "b", False, (f"because {EVIL}",), (shown,), (Example(EVIL, EVIL, EVIL, EVIL),), (EVIL,))
+    return GateResult(
+        f"a|{EVIL}", "b", False, (f"because {EVIL}",), (shown,), (Example(EVIL, EVIL, EVIL, EVIL),), (EVIL,)
+    )
 
 
 def test_the_page_holds_what_models_wrote_as_text(tmp_path):

@@ -132,11 +132,13 @@ def test_only_ids_are_paths(text):
     except RegistryError:
         return
     assert "/" not in found
-    assert ".." != found
+    assert found != ".."
     assert not found.startswith(".")
 
 
-@pytest.mark.parametrize("given", ["..", "../outside-12345678", "a/b-12345678", "mine-12345678/../x", "", "mine-1234567\n"])
+@pytest.mark.parametrize(
+    "given", ["..", "../outside-12345678", "a/b-12345678", "mine-12345678/../x", "", "mine-1234567\n"]
+)
 def test_a_path_is_no_id(given):
     for act in (show, verify, remove):
         with pytest.raises(RegistryError):
@@ -237,7 +239,9 @@ def test_killed_at_any_moment_it_is_there_whole_or_not_at_all(finish, models):
 
 def test_killed_before_the_last_rename_nothing_half_is_seen(finish, models):
     folder = finish("mine", WEIGHTS)
-    code = "import os, signal; from pathlib import Path\nPath.rename = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+    code = (
+        "import os, signal; from pathlib import Path\nPath.rename = lambda *a: os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
     process = python(code + REGISTER, str(folder.path), stdout=subprocess.DEVNULL)
     assert process.wait(60) == -signal.SIGKILL
     assert len(list(models.glob(".copy-*"))) == 1

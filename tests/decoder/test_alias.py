@@ -51,7 +51,11 @@ class Server:
             return web.json_response({"id": "c", "model": body["model"], "choices": choices})
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        chunk = {"id": "c", "model": body["model"], "choices": [{"index": 0, "delta": message, "finish_reason": "stop"}]}
+        chunk = {
+            "id": "c",
+            "model": body["model"],
+            "choices": [{"index": 0, "delta": message, "finish_reason": "stop"}],
+        }
         await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\ndata: [DONE]\n\n")
         return response
 
@@ -173,7 +177,9 @@ def test_readers_see_whole_files_and_writers_lose_nothing_of_each_other():
 
 
 def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(house):
-    code = "import itertools; from decoder import alias\nfor n in itertools.count():\n alias.switch('base', f'm{n}', '')"
+    code = (
+        "import itertools; from decoder import alias\nfor n in itertools.count():\n alias.switch('base', f'm{n}', '')"
+    )
     for pause in (0.0, 0.01, 0.02, 0.03):
         process = python(code)
         deadline = time.monotonic() + 30
