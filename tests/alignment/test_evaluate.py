@@ -1,4 +1,4 @@
-"""The gate: paired figures that are right, a better candidate passes, a worse one does not, and what is unsure does not."""
+"""The gate: paired figures that are right; a better candidate passes, a worse or an unsure one does not."""
 
 import asyncio
 import concurrent.futures
@@ -157,9 +157,8 @@ def test_a_reward_model_scores_both_and_sees_prompt_and_answer():
 
 def test_tasks_are_measured_by_the_prompts_own_machinery(tmp_path):
     file = tmp_path / "tasks.jsonl"
-    file.write_text(
-        "".join(json.dumps({"task": "Add.", "input": f"{n} + 1?", "answer": n + 1}) + "\n" for n in range(30))
-    )
+    rows = [{"task": "Add.", "input": f"{n} + 1?", "answer": n + 1} for n in range(30)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     prompt, reader = load("zero-shot"), extractor("number")
     suite = Suite(tasks=read_items(file, [prompt], reader).items, task_prompt=prompt, task_way=Way(reader))
     right = Side("right", talker(lambda q: str(int(re.search(r"(\d+) \+", q).group(1)) + 1)))
@@ -353,10 +352,13 @@ def test_prompts_are_read_as_text_or_as_conversations(tmp_path):
     assert len(read_asks(file, limit=1)) == 1
 
 
+FIELDS = ["prompt", "text", "completion", "role", "content", "harmful", "id"]
+
+
 @given(st.lists(st.one_of(st.binary(max_size=30), st.builds(lambda v: json.dumps(v).encode(), st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["prompt", "text", "completion", "role", "content", "harmful", "id"]), inner, max_size=3),
+    | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=3),
     max_leaves=8,
 ))), max_size=4))  # fmt: skip
 @settings(max_examples=150, deadline=None)

@@ -316,9 +316,9 @@ def test_what_answers_and_the_last_good_one_stay(server, trained):
     promote(one.id, server, passing)
     promote(two.id, server, passing)
     for given in (one.id, two.id):
-        with pytest.raises(RegistryError, match="promoted|rollback"):
+        with pytest.raises(RegistryError, match=r"promoted|rollback"):
             remove(given)
-        with pytest.raises(RegistryError, match="promoted|rollback"):
+        with pytest.raises(RegistryError, match=r"promoted|rollback"):
             unload(given, server)
     rollback(server, to_base=True)
     unload(two.id, server)

@@ -1,4 +1,4 @@
-"""What was trained is kept whole, told apart by its content, and never changed; a crash or a full disk leaves the rest."""
+"""What was trained is kept whole, told apart by its content, never changed; crashes and full disks leave the rest."""
 
 import json
 import os
@@ -181,11 +181,11 @@ def test_parents_are_known_and_stay(finish):
     grandchild = register(finish("more", more, {"model": {"path": str(base.model), "adapter": child.id}}))
     assert child.parents == (base.id,)
     assert grandchild.parents == (base.id, child.id)
-    for given in (base.id, child.id):
+    for parent in (base, child):
         with pytest.raises(RegistryError, match="was made from"):
-            remove(given)
-    for given in (grandchild.id, child.id, base.id):
-        remove(given)
+            remove(parent.id)
+    for each in (grandchild, child, base):
+        remove(each.id)
     assert list_artefacts() == []
 
 
@@ -251,7 +251,7 @@ def test_killed_before_the_last_rename_nothing_half_is_seen(finish, models):
 
 
 def test_a_disk_that_fills_keeps_what_was_there(finish, models):
-    """The limit on the size of a file stands in for a full disk: the kernel refuses the same write in the same place."""
+    """The limit on the size of a file stands in for a full disk: the kernel refuses the same write."""
     kept = register(finish("kept", WEIGHTS))
     folder = finish("big", {"adapter_model.safetensors": os.urandom(4 << 20), "adapter_config.json": b"{}"})
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
