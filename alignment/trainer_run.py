@@ -98,7 +98,11 @@ def _refusals() -> Iterator[None]:
 @contextmanager
 def _quiet(wanted: bool) -> Iterator[None]:
     """No bar for each pass over the rows, where the trainer shows none either."""
-    from datasets import disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
+    from datasets import (  # type: ignore[import-untyped]
+        disable_progress_bars,
+        enable_progress_bars,
+        is_progress_bar_enabled,
+    )
 
     shown = is_progress_bar_enabled()
     if wanted:
