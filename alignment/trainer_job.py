@@ -11,7 +11,8 @@ from alignment.errors import DataError
 from alignment.models import load_decoder, load_tokenizer, lora_config
 
 if TYPE_CHECKING:
-    from alignment.data import Data, DataReport
+    from alignment.data import Data
+    from alignment.data_report import DataReport
     from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
 
