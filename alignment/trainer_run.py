@@ -41,6 +41,7 @@ def run_trainer(recipe: Recipe, resume: bool, stage: TrainerStage) -> RunFolder:
     with _refusals(), _quiet(job.args.disable_tqdm):
         trainer = stage.build(job)
     state = PartialState()
+    state.wait_for_everyone()  # until each has seen that the folder is free
     if state.is_main_process:
         open_run(recipe, resume)
         clear_partial(folder.path)
