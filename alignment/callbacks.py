@@ -36,6 +36,18 @@ class MetricsToFolder(TrainerCallback):
             self.folder.log(int(state.global_step), logs)
 
 
+class NoteAtStart(TrainerCallback):
+    """Adds to run.json what only the stage knows, when training begins."""
+
+    def __init__(self, folder: RunFolder, **values: Any) -> None:
+        self.folder, self.values = folder, values
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The main process only."""
+        if state.is_world_process_zero:
+            self.folder.note(**self.values)
+
+
 class StopOnNan(TrainerCallback):
     """Ends the run when a logged loss is no number."""
 

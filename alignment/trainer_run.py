@@ -41,6 +41,7 @@ def run_trainer(recipe: Recipe, resume: bool, stage: TrainerStage) -> RunFolder:
     with _refusals(), _quiet(job.args.disable_tqdm):
         trainer = stage.build(job)
     state = PartialState()
+    state.wait_for_everyone()  # until each has seen that the folder is free
     if state.is_main_process:
         open_run(recipe, resume)
         clear_partial(folder.path)
@@ -98,7 +99,11 @@ def _refusals() -> Iterator[None]:
 @contextmanager
 def _quiet(wanted: bool) -> Iterator[None]:
     """No bar for each pass over the rows, where the trainer shows none either."""
-    from datasets import disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
+    from datasets import (  # type: ignore[import-untyped]
+        disable_progress_bars,
+        enable_progress_bars,
+        is_progress_bar_enabled,
+    )
 
     shown = is_progress_bar_enabled()
     if wanted:

@@ -85,6 +85,14 @@ def test_a_script_runs_alone_and_says_where_the_result_is(tmp_path, tiny_llama, 
     assert load_recipe(folder_of(made).path / "recipe.yaml").seed == 5
 
 
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(tmp_path, tiny_llama, capsys):
+    made = support.recipe("dpo", tmp_path, tiny_llama)
+    with pytest.raises(SystemExit) as left:
+        main("dpo", ["--config", saved(tmp_path, made), "--dry-run"])
+    said = capsys.readouterr().out
+    assert left.value.code == 0 and "12" in said and "tokens" in said and not folder_of(made).path.exists()
+
+
 @pytest.mark.parametrize(
     ("stage", "more", "said"),
     [
