@@ -170,6 +170,9 @@ def test_columns_are_renamed_and_a_missing_one_is_named(write):
     data = load(source, "sft", columns={"prompt": "question", "completion": "answer"})
     assert data.train == [{"prompt": "1+1?", "completion": "2"}]
     assert load(source, "ppo", columns={"prompt": "question"}).train == [{"prompt": "1+1?", "answer": "2"}]
+    lacking = write([{"question": "1+1?"}, {"prompt": "the old one"}], "lacking.jsonl")
+    with pytest.raises(DataError, match=r"row 1 .line 2., prompt: it is missing"):
+        load(lacking, "ppo", columns={"prompt": "question"})
     with pytest.raises(DataError, match=r"no column 'questoin'. Did you mean question\?"):
         load(source, "sft", columns={"prompt": "questoin"})
 
@@ -214,6 +217,8 @@ def test_the_format_may_be_said_when_the_fields_leave_it_open(write):
 def test_the_first_rows_are_enough_when_so_asked(write):
     data = load(write([vote(0), vote(1), "{"]), "kto", max_rows=2)
     assert data.report.rows == 2 and data.report.train_rows == 2
+    held = write(map(vote, range(3, 9)), "eval.jsonl")
+    assert load(write([vote(0), vote(1)]), "kto", max_rows=1, eval=held).report.eval_rows == 6
 
 
 def test_the_hashes_are_of_what_is_trained_on(write):
