@@ -287,3 +287,32 @@ def test_packed_rows_are_counted_by_their_tokens(recipe):
     assert count_steps("sft", args, 1000, 1000) == 3 * 5  # ten sequences, two at once, three epochs
     args.max_steps = 7
     assert count_steps("sft", args, 1000, 1000) == 7
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(400, 100), (10, 3), (1, 1)])
+def test_steps_of_ppo_are_rollouts(rows, steps):
+    class Arguments:  # as PPOConfig counts its episodes
+        max_steps, num_train_epochs, episodes, world_size = -1, 2, 8, 1
+
+    assert count_steps("ppo", Arguments, rows, 0) == steps
+
+
+def test_of_a_mixture_the_experts_that_a_token_is_sent_to_count(tmp_path):
+    from transformers import Qwen3MoeConfig
+
+    Qwen3MoeConfig(
+        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+        moe_intermediate_size=6, num_experts=4, num_experts_per_tok=2,
+    ).save_pretrained(tmp_path)  # fmt: skip
+    assert model_shape(load_recipe("sft-8b", [f"model.path={tmp_path}", "lora=null"])).intermediate == 12
+
+
+def test_a_model_that_is_no_decoder_is_told_and_the_rest_is_shown(recipe, tmp_path):
+    from transformers import AutoTokenizer, MambaConfig
+
+    asked = recipe([said(1)])
+    folder = tmp_path / "mamba"
+    MambaConfig(vocab_size=512, hidden_size=8, num_hidden_layers=1).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(asked.model.path).save_pretrained(folder)
+    found = dry_run(recipe([said(1)], model={"path": str(folder)}), time_it=False)
+    assert found.memory is None and "memory: unknown" in str(found) and found.steps
