@@ -122,7 +122,7 @@ def test_pairs_show_both_sides(recipe):
 def test_a_stage_that_writes_its_own_completions_says_what_is_not_measured(recipe):
     training = {"max_completion_length": 8, "num_generations": 2}
     found = dry_run(recipe([{"prompt": [TURNS[0]]}] * 4, stage="grpo", training=training, reward={"model": "judge"}))
-    assert "yet to be written" in str(found)
+    assert "nothing yet" in str(found) and not any(found.preview[0].live)
     assert "writing completions" in found.timing.includes
     assert "not counted: the reward model's own weights" in str(found)
     assert found.timing.tokens == 2 * (found.masks.longest + 8)
@@ -187,7 +187,7 @@ def test_parameters_gradients_and_optimizer_states_are_those_of_a_real_step(reci
     assert memory.weights == sum(parameter.nbytes for parameter in model.parameters())
 
 
-def test_activations_are_within_a_factor_of_two_of_what_autograd_keeps(recipe):
+def test_activations_are_within_a_quarter_of_what_autograd_keeps(recipe):
     import torch
 
     asked = recipe([said(1)])
@@ -207,7 +207,7 @@ def test_activations_are_within_a_factor_of_two_of_what_autograd_keeps(recipe):
     assert hidden.requires_grad
     real = sum(size for size, _ in kept.values())
     memory = estimate_memory(asked, stage_arguments(asked, "messages"), model_shape(asked), 2, 200)
-    assert 0.5 < memory.activations / real < 2
+    assert 0.75 < memory.activations / real < 1.25
 
 
 def test_an_8b_model_in_four_bits_from_its_configuration_alone(tmp_path):
@@ -287,3 +287,32 @@ def test_packed_rows_are_counted_by_their_tokens(recipe):
     assert count_steps("sft", args, 1000, 1000) == 3 * 5  # ten sequences, two at once, three epochs
     args.max_steps = 7
     assert count_steps("sft", args, 1000, 1000) == 7
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(400, 100), (10, 3), (1, 1)])
+def test_steps_of_ppo_are_rollouts(rows, steps):
+    class Arguments:  # as PPOConfig counts its episodes
+        max_steps, num_train_epochs, episodes, world_size = -1, 2, 8, 1
+
+    assert count_steps("ppo", Arguments, rows, 0) == steps
+
+
+def test_of_a_mixture_the_experts_that_a_token_is_sent_to_count(tmp_path):
+    from transformers import Qwen3MoeConfig
+
+    Qwen3MoeConfig(
+        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+        moe_intermediate_size=6, num_experts=4, num_experts_per_tok=2,
+    ).save_pretrained(tmp_path)  # fmt: skip
+    assert model_shape(load_recipe("sft-8b", [f"model.path={tmp_path}", "lora=null"])).intermediate == 12
+
+
+def test_a_model_that_is_no_decoder_is_told_and_the_rest_is_shown(recipe, tmp_path):
+    from transformers import AutoTokenizer, MambaConfig
+
+    asked = recipe([said(1)])
+    folder = tmp_path / "mamba"
+    MambaConfig(vocab_size=512, hidden_size=8, num_hidden_layers=1).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(asked.model.path).save_pretrained(folder)
+    found = dry_run(recipe([said(1)], model={"path": str(folder)}), time_it=False)
+    assert found.memory is None and "memory: unknown" in str(found) and found.steps

@@ -75,7 +75,7 @@ class Page(HTMLParser):
 def test_the_page_shows_each_token_with_its_id_and_whether_it_is_trained():
     page = Page(to_html([ROW], "Mine & yours"))
     assert [token[:2] for token in page.tokens] == [
-        ["t", "1, read"], ["t", "2, read"], ["t live", "3, trained"], ["t live", "4, trained"],
+        ["t", "1, read"], ["t", "2, read"], ["t live", "3, live"], ["t live", "4, live"],
     ]  # fmt: skip
     assert [token[2] for token in page.tokens[:3]] == ["<|user|>", "Hi⏎\n", "Yo"]
 
@@ -85,6 +85,7 @@ def test_the_page_is_escaped_stands_alone_and_has_both_schemes():
     page = Page(text)
     assert set(page.tags) <= {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "pre", "span"}
     assert "script" not in page.tags and "http" not in text.replace("http-equiv", "")
+    assert "Underlined is what is trained; all else is only read" in text
     assert "default-src 'none'" in text
     assert "prefers-color-scheme: dark" in text and "color-scheme: light dark" in text
     assert "text-decoration: underline" in text  # not by colour alone
@@ -101,11 +102,11 @@ def test_any_row_makes_a_page_with_as_many_tokens(tokens):
 def test_a_long_row_is_cut_and_says_so():
     count = MOST_TOKENS + 7
     row = MaskedRow((0,) * count, (True,) * count, ("a",) * count)
-    assert to_text(row).plain.endswith("… and 7 tokens more, 7 of them trained")
+    assert to_text(row).plain.endswith("… and 7 tokens more, 7 of them live")
     assert "… and 7 tokens more" in to_html([row])
 
 
 @pytest.mark.parametrize("name", ["chosen", "<b>"])
 def test_a_sequence_of_several_has_its_name(name):
     row = MaskedRow((1,), (True,), ("a",), name)
-    assert f"Row 0 ({name.replace('<', '&lt;').replace('>', '&gt;')}): 1 of 1 tokens trained" in to_html([row])
+    assert f"Row 0 ({name.replace('<', '&lt;').replace('>', '&gt;')}): 1 of 1 tokens<" in to_html([row])
