@@ -1,7 +1,7 @@
 """Policy, critic and reference as a recipe asks for them.
 
-All weights are trained beside a frozen copy; an adapter is trained over its own base, which is then the reference; a run
-that goes on from an adapter keeps that one, frozen, beside the one it trains.
+All weights are trained beside a frozen copy; an adapter is trained over its own base, which is then the reference; a
+run that goes on from an adapter keeps that one, frozen, beside the one it trains.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def load_function(name: str) -> Callable[..., Any]:
         raise RecipeError(STEP, f"{name!r} is neither module:name nor file.py:name", REMEDY)
     try:
         module = _from_file(Path(place).expanduser()) if place.endswith(".py") else importlib.import_module(place)
-    except Exception as error:  # noqa: BLE001  # the module is the user's own, and whatever it raises is to be said
+    except Exception as error:  # the module is the user's own, and whatever it raises is to be said
         raise RecipeError(STEP, f"{place}: {type(error).__name__}: {error}", REMEDY) from error
     found = getattr(module, attribute, None)
     if not callable(found):

@@ -62,7 +62,7 @@ def checked(function: Callable[..., Any], name: str, weight: float = 1.0) -> Rew
             given = {key: value for key, value in given.items() if key in wanted}
         try:
             figures = function(**given)
-        except Exception as error:  # noqa: BLE001  # the function is the user's own, and whatever it raises is to be said
+        except Exception as error:  # the function is the user's own, and whatever it raises is to be said
             raise _refused(name, f"raised {type(error).__name__}: {error}") from error
         return [weight * figure for figure in _figures(figures, name, completions)]
 

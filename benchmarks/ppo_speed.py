@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-WORDS = "fire house bread evening people hearth gather water stone light wood winter".split()
+WORDS = ["fire", "house", "bread", "evening", "people", "hearth", "gather", "water", "stone", "light", "wood", "winter"]
 PROMPTS = [f"{one} {two}" for one in WORDS for two in WORDS]
 BATCH, LENGTH, PASSES, SEED = 32, 24, 4, 0
 

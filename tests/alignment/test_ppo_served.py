@@ -1,5 +1,7 @@
 """Responses from a running vLLM: the ids that it drew are the ids that are scored, from the adapter as it is trained."""
 
+# ruff: noqa: E402  # imports come after the skips
+
 import json
 
 import pytest

@@ -1,5 +1,7 @@
 """`ppo` as a stage: from a recipe to a served artefact's folder; signals; several processes."""
 
+# ruff: noqa: E402  # imports come after the skips
+
 import json
 import os
 import signal
