@@ -1,4 +1,4 @@
-"""Stage `ppo`: teach by reward, close to the reference (Schulman et al. 2017; Ziegler et al. 2019; Stiennon et al. 2020).
+"""Stage `ppo`: teach by reward, close to the reference (Schulman et al. 2017; Ziegler et al. 2019).
 
     hearth align ppo --config ppo-small        python -m alignment.ppo --config recipe.yaml
 

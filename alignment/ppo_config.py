@@ -15,7 +15,7 @@ class PPOConfig(_BaseConfig):
 
     One optimizer step sees per_device_train_batch_size x gradient_accumulation_steps x processes episodes, as
     elsewhere; one step of the run gathers num_mini_batches times as many and goes over them num_ppo_epochs times.
-    `max_steps`, `logging_steps`, `save_steps` and `eval_steps` count steps of the run, and so does the learning rate's schedule.
+    `max_steps`, `logging_steps`, `save_steps`, `eval_steps` and the learning rate's schedule count steps of the run.
 
     Attributes:
         adam_epsilon: 1e-5, as in OpenAI's code (Huang et al. 2024).
@@ -28,7 +28,8 @@ class PPOConfig(_BaseConfig):
         missing_eos_penalty: taken from the score of a response that did not end by itself.
         kl_coef: beta, the price of a nat of KL to the reference.
         kl_estimator: "k1" or "k3", inside the reward.
-        adaptive_kl: steer beta towards `adaptive_kl_target`, a KL an episode in nats, over `adaptive_kl_horizon` episodes.
+        adaptive_kl: steer beta towards `adaptive_kl_target`, a KL an episode in nats, over `adaptive_kl_horizon`
+            episodes.
         target_kl: end a step's passes when the policy is this far from the one that generated, in nats a token.
         cliprange, cliprange_value: of the ratio, and of the change of the values.
         vf_coef: weight of the value loss.
@@ -36,8 +37,8 @@ class PPOConfig(_BaseConfig):
         whiten_rewards: scale the per-token rewards to variance 1.
         whiten_advantages: scale the advantages to mean 0 and variance 1.
         critic: "head" on the policy's hidden states, or a "separate" model.
-        critic_model: folder or hub name of the separate critic's start, such as the reward model (Stiennon et al. 2020);
-            empty: the policy's own start.
+        critic_model: folder or hub name of the separate critic's start, such as the reward model (Stiennon et al.
+            2020); empty: the policy's own start.
         use_vllm: generate with a vLLM server that runs on this machine with LoRA allowed; the log-probabilities are
             computed here.
         vllm_server_base_url: with its /v1. vllm_server_model: the base model's name there; empty: the first it lists.
@@ -91,7 +92,7 @@ class PPOConfig(_BaseConfig):
             raise ValueError("critic_model is the start of a separate critic: set critic: separate")
         if self.use_vllm and not self.vllm_server_base_url:
             raise ValueError("use_vllm needs vllm_server_base_url")
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[no-untyped-call]
 
     @property
     def episodes(self) -> int:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-
 SMALL = 2**22
 """Logits that are few."""
 

@@ -1,4 +1,4 @@
-"""What a step learns from, fixed before its first optimizer step: old log-probabilities, values, advantages, returns."""
+"""What a step learns from, fixed before its first optimizer step: old log-probabilities, values, advantages."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _predict(model: Any, reference: Reference, rollout: Rollout, config: PPOConf
     size = config.local_rollout_forward_batch_size
     found: list[Predictions] = []
     referred: list[Tensor] = []
-    for part, part_mask in zip(ids.split(size), mask.split(size), strict=True):
+    for part, part_mask in zip(torch.split(ids, size), torch.split(mask, size), strict=True):
         found.append(model(part, part_mask, width, config.temperature))
         referred.append(reference.logprobs(part, part_mask, width, config.temperature))
     joined = [torch.cat([getattr(one, name) for one in found]) for name in Predictions._fields]

@@ -1,7 +1,7 @@
-"""PPO's arithmetic, on tensors alone: means over live tokens, rewards, advantages, the two clipped losses, diagnostics.
+"""PPO's arithmetic, on tensors alone: means over live tokens, rewards, advantages, two clipped losses, diagnostics.
 
 Shapes: B episodes of at most T response tokens. `live` is (B, T), true up to and with an episode's last token. `weights`
-is (B, T), 0 where not live; 1 for a sampled episode's tokens, and its probability where all episodes are enumerated.
+is (B, T), 0 where not live; 1 for a sampled episode's tokens, its probability where all episodes are enumerated.
 
 Sources: Schulman et al. 2016 (GAE), Schulman et al. 2017 (PPO), Ziegler et al. 2019, Stiennon et al. 2020, and Huang et
 al. 2024, "The N+ Implementation Details of RLHF with PPO", whose details are named where they are used.
@@ -35,12 +35,12 @@ def masked_mean(values: Tensor, weights: Tensor, reduce: Reduce = alone) -> Tens
 def masked_whiten(values: Tensor, weights: Tensor, shift_mean: bool = True, reduce: Reduce = alone) -> Tensor:
     """`values` scaled to variance 1 over live tokens, with mean 0 unless `shift_mean` is false; 0 elsewhere.
 
-    Over the whole rollout of all processes, with the population's variance (N+ details, reward and advantage whitening: rewards keep their
-    mean, advantages do not).
+    Over the whole rollout of all processes, with the population's variance. N+ details, whitening: rewards keep their
+    mean, advantages do not.
     """
     mean = masked_mean(values, weights, reduce)
     variance = masked_mean((values - mean) ** 2, weights, reduce)
-    whitened = (values - mean) * torch.rsqrt(variance + EPSILON)
+    whitened: Tensor = (values - mean) * torch.rsqrt(variance + EPSILON)
     return (whitened if shift_mean else whitened + mean) * (weights > 0)
 
 

@@ -30,7 +30,7 @@ def make_schedule(optimizer: Any, config: PPOConfig, steps: int) -> Any:
         optimizer,
         num_warmup_steps=config.get_warmup_steps(steps),
         num_training_steps=steps,
-        scheduler_specific_kwargs=config.lr_scheduler_kwargs or None,
+        scheduler_specific_kwargs=config.lr_scheduler_kwargs or None,  # type: ignore[arg-type]  # a text is parsed by then
     )
 
 

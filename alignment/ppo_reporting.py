@@ -18,16 +18,18 @@ class Reporter:
         self, config: PPOConfig, folder: RunFolder, model: Any, tokenizer: Any, main: bool, steps: int
     ) -> None:
         from transformers import DefaultFlowCallback, TrainerControl, TrainerState
-        from transformers.integrations import get_reporting_integration_callbacks
+        from transformers.integrations.integration_utils import get_reporting_integration_callbacks
         from transformers.trainer_callback import CallbackHandler
 
         from alignment.callbacks import MetricsToFolder
 
         self.config, self.folder, self.tokenizer, self.main = config, folder, tokenizer, main
-        trackers = [callback() for callback in get_reporting_integration_callbacks(config.report_to)]
+        found: Any = get_reporting_integration_callbacks
+        trackers = [callback() for callback in found(config.report_to)]
         # CallbackHandler warns without DefaultFlowCallback, whose hooks this loop does not call.
         callbacks = [DefaultFlowCallback(), MetricsToFolder(folder), *trackers]
-        self.handler = CallbackHandler(callbacks, model, tokenizer, None, None)
+        handler: Any = CallbackHandler
+        self.handler = handler(callbacks, model, tokenizer, None, None)
         self.state = TrainerState(is_world_process_zero=main, is_local_process_zero=main, max_steps=steps)
         self.control = TrainerControl()
 
@@ -43,7 +45,7 @@ class Reporter:
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         """One line of metrics.jsonl, and the same to every tracker."""
         self.state.global_step = step
-        self.state.epoch = figures.get("epoch")
+        self.state.epoch = figures.get("epoch", 0.0)
         self.handler.on_log(self.config, self.state, self.control, dict(figures))
 
     def samples(self, step: int, rollout: Rollout, texts: list[str], scores: Scores) -> None:

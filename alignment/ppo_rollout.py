@@ -138,7 +138,7 @@ def _plain_sampling(policy: Any, stops: frozenset[int], pad: int, config: PPOCon
     """
     from transformers import GenerationConfig
 
-    settings = GenerationConfig(
+    settings = GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=True,
         temperature=config.temperature,
         top_k=0,

@@ -83,7 +83,7 @@ class ServedPolicy:
 def request_body(
     model: str, prompt: Sequence[int], stops: frozenset[int], config: PPOConfig, seed: int
 ) -> dict[str, Any]:
-    """One request; every setting that could change the distribution is given, since a server has defaults of its own."""
+    """One request. Every setting that could change the distribution is given: a server has defaults of its own."""
     return {
         "model": model,
         "prompt": list(prompt),

@@ -66,7 +66,7 @@ def _gradients(
 
     Every live token of the minibatch counts the same, in whichever micro-batch and process it is.
     """
-    parts = index.split(config.per_device_train_batch_size)
+    parts = torch.split(index, config.per_device_train_batch_size)
     count = accelerator.reduce(experience.weights[index].sum(), reduction="sum")
     # accelerate divides by the micro-batches, and the processes' gradients are averaged.
     scale = len(parts) * accelerator.num_processes / count

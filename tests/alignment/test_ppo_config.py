@@ -1,5 +1,7 @@
 """PPO's keys read like those of TRL's trainers; a value that cannot be meant is refused."""
 
+# imports come after the skips
+
 import dataclasses
 
 import pytest

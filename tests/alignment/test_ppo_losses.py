@@ -1,5 +1,7 @@
 """PPO's arithmetic against slow and obvious references."""
 
+# ruff: noqa: E402  # imports come after the skips
+
 import math
 
 import pytest

@@ -3,6 +3,8 @@
 `python -m benchmarks.ppo_mutants` and `python -m benchmarks.ppo_trained` do the same over more seeds.
 """
 
+# ruff: noqa: E402  # imports come after the skips
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="PPO needs torch")

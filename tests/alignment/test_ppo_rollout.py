@@ -1,5 +1,7 @@
 """What is drawn is what is scored: stop tokens, masks, padding, and a distribution that nothing but temperature bends."""
 
+# ruff: noqa: E402  # imports come after the skips
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="PPO needs torch")

@@ -1,5 +1,7 @@
 """The life of a PPO run: what it writes, how it is interrupted and goes on bit for bit, and how it fails."""
 
+# ruff: noqa: E402  # imports come after the skips
+
 import json
 import resource
 import threading
