@@ -8,7 +8,6 @@ MLFLOW_TRACKING_URI. Metrics.jsonl is written in any case.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alignment.errors import RecipeError
+from alignment.metric_series import is_figure
 from alignment.recipe import check_choice
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def tracked_names(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Figures under the names that transformers' callbacks give them: eval_loss is eval/loss, all others train/…"""
     found = {}
     for name, value in metrics.items():
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        if is_figure(value):
             told = f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else f"train/{name}"
             found[told] = float(value)
     return found

@@ -1,4 +1,4 @@
-"""A run's report shows what was logged and no more, holds untrusted text as text, and is the same for the same files."""
+"""A run's report shows what was logged and no more, holds untrusted text as text, and is the same bytes again."""
 
 import json
 import re
