@@ -25,6 +25,11 @@ class MetricsToFolder(TrainerCallback):
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Notes the number of steps, for whoever watches."""
+        if state.is_world_process_zero:
+            self.folder.note(max_steps=int(state.max_steps))
+
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """One line a log of the main process."""
         if state.is_world_process_zero and logs:
@@ -97,7 +102,7 @@ class SamplesToFolder(TrainerCallback):
                 self.folder.sample(self.last, prompt, response)
 
 
-def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int = 48) -> list[str]:
     """Greedy continuations of texts that already have their template, special tokens left out."""
     import torch
 
@@ -114,6 +119,7 @@ def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens:
                 input_ids=batch["input_ids"].to(model.device),
                 attention_mask=batch["attention_mask"].to(model.device),
                 do_sample=False,
+                use_cache=True,
                 temperature=None,
                 top_p=None,
                 top_k=None,

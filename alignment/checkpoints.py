@@ -65,6 +65,12 @@ def failed(step: int, run: Path, error: BaseException) -> CheckpointFailed:
     return CheckpointFailed(f"writing the checkpoint of step {step}", cause, stays)
 
 
+def is_disk(error: BaseException) -> bool:
+    """Whether the file system refused: an OSError, or what safetensors and torch make of one."""
+    text = str(error).lower()
+    return isinstance(error, OSError) or "i/o error" in text or "file write failed" in text or "writer failed" in text
+
+
 def _flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -45,8 +45,9 @@ def load_data(section: DataSection, stage: str) -> Data:
         raise DataError(STEP, f"data.eval_fraction is {section.eval_fraction}", "Give a number from 0 to below 1")
     if not section.train:
         raise DataError(STEP, "data.train is empty", "Name a file, hub:NAME or example:NAME")
-    train = read_part(section, section.train, stage, "train")
-    held = read_part(section, section.eval, stage, "eval") if section.eval else None
+    kinds: dict[str, str] = {}
+    train = read_part(section, section.train, stage, "train", kinds)
+    held = read_part(section, section.eval, stage, "eval", kinds) if section.eval else None
     if held is not None and held.format != train.format:
         cause = f"{section.eval} holds {held.format} rows, and {section.train} {train.format} rows"
         raise DataError(STEP, cause, "Give both in one format")
@@ -60,7 +61,7 @@ def load_data(section: DataSection, stage: str) -> Data:
 def drop_long(
     rows: Iterable[Row], length: Callable[[Row], int], limit: int, part: str = "train"
 ) -> tuple[list[Row], tuple[Dropped, ...]]:
-    """The rows of at most `limit` tokens, and the others, listed.
+    """The rows of at most `limit` tokens, and the others, listed by their places among `rows`.
 
     Args:
         length: of a row in tokens.

@@ -17,11 +17,20 @@ def check(row: Mapping[str, Any], form: str) -> None:
     CHECKS[form](row)
     for field, value in row.items():
         try:
-            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+            json.dumps({field: value}, ensure_ascii=False).encode()
         except UnicodeEncodeError as error:
-            raise BadField(field, "it holds half a surrogate pair, which is no character") from error
-        except (ValueError, TypeError, RecursionError) as error:
-            raise BadField(field, f"it has no place in JSON: {error}") from error
+            raise BadField(ascii(field)[1:-1], "it holds half a surrogate pair, which is no character") from error
+
+
+def check_alike(row: Mapping[str, Any], kinds: dict[str, str]) -> None:
+    """Refuse a field that is of another kind than in earlier rows, as a table's column has one. Raises BadField.
+
+    Args:
+        kinds: of the fields so far; those of this row are added.
+    """
+    for field, value in row.items():
+        if value is not None and kinds.setdefault(field, kind(value)) != kind(value):
+            raise BadField(field, f"it is {kind(value)}, and in earlier rows {kinds[field]}")
 
 
 def check_conversation(conversation: Turns, field: str, ends: tuple[str, ...]) -> None:
@@ -115,9 +124,9 @@ def _check_ranking(row: Mapping[str, Any]) -> None:
             raise BadField(f"ranks[{index}]", f"{rank!r} is no whole number from 1 to {MOST_RESPONSES}"[:120])
     if len(set(ranks)) == 1:
         raise BadField("ranks", "no response is better than another")
-    rank_of = dict(zip(responses, ranks, strict=True))
+    rank_of: dict[str, int] = {}
     for index, (response, rank) in enumerate(zip(responses, ranks, strict=True)):
-        if rank_of[response] != rank:
+        if rank_of.setdefault(response, rank) != rank:
             raise BadField(f"responses[{index}]", "it stands there twice with different ranks")
 
 

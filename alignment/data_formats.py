@@ -14,21 +14,29 @@ prompt, where reward functions read them.
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
 from typing import Any, TypeAlias
 
 from alignment.data_report import BadField
-from alignment.data_turns import Turns, alpaca, is_transcript, kind, parse_json, str_field, tools, transcript, turns
+from alignment.data_turns import (
+    Turns,
+    alpaca,
+    is_transcript,
+    kind,
+    parse_json,
+    plain,
+    str_field,
+    tools,
+    transcript,
+    turns,
+)
 
 Row: TypeAlias = dict[str, Any]
 
-MOST_DEPTH = 16
-ASKING = ("prompt", "messages", "conversations", "instruction", "input", "history", "system")
+CONVERSED = ("messages", "conversations", "instruction")
+ASKING = (*CONVERSED, "prompt", "input", "history", "system", "tools")
 LOOKED_AT = 100
 # The most telling first: a row of preferences has a prompt too, and one of votes has messages.
 TOLD_BY: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -136,7 +144,7 @@ def _kto(row: Mapping[str, Any]) -> Row:
     label = row.get("label")
     if isinstance(label, str) and label.strip().lower() in ("true", "false"):
         label = label.strip().lower() == "true"  # as CSV writes it
-    if row.get("completion") is not None:
+    if row.get("completion") is not None or all(row.get(field) is None for field in CONVERSED):
         prompt, completion = _sides(row, ("completion",))
     else:
         conversation = _messages(row)["messages"]
@@ -148,7 +156,8 @@ def _prompt_alone(row: Mapping[str, Any]) -> Row:
     prompt = _prompt(row)
     while isinstance(prompt, list) and prompt and prompt[-1]["role"] == "assistant":
         prompt = prompt[:-1]
-    return {"prompt": prompt, **{name: plain(value, name) for name, value in row.items() if name not in ASKING}}
+    beside = {name: plain(value, name) for name, value in row.items() if name not in ASKING}
+    return {"prompt": prompt, **beside, **_tools(row)}
 
 
 def _text(row: Mapping[str, Any]) -> Row:
@@ -177,29 +186,10 @@ def _prompt(row: Mapping[str, Any]) -> str | Turns:
         return _system_beside(row, _conversation(row))
     if value is None and row.get("instruction") is not None:
         return alpaca(row)
-    if value is None:
-        raise BadField("prompt", "it is missing")
-    if isinstance(value, str) and not row.get("system"):
-        return value
-    asked = [{"role": "user", "content": value}] if isinstance(value, str) else turns(value, "prompt")
-    return _system_beside(row, asked)
-
-
-def plain(value: Any, field: str, depth: int = 0) -> Any:
-    """A value of a reward function's column as JSON has them; dates and decimals as texts. Raises BadField."""
-    if depth > MOST_DEPTH:
-        raise BadField(field, f"it is nested deeper than {MOST_DEPTH}")
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, field, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item, field, depth + 1) for item in value]
-    if isinstance(value, (datetime.date, datetime.time, decimal.Decimal)):
-        return str(value)
-    if value is not None and not isinstance(value, (str, int, float)):
-        raise BadField(field, f"it is of the kind {kind(value)}, which has no place in JSON")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadField(field, f"{value} is no number")
-    return value
+        return _system_beside(row, turns(value, "prompt"))
+    text = str_field(row, "prompt")
+    return _system_beside(row, [{"role": "user", "content": text}]) if row.get("system") else text
 
 
 CONVERTERS: dict[str, Callable[[Mapping[str, Any]], Row]] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from alignment.data_checks import check
+from alignment.data_checks import check, check_alike
+from alignment.data_files import Raw
 from alignment.data_formats import TOLD_BY, Row, convert, recognise
 from alignment.data_report import STEP, BadField, Dropped, row_error
 from alignment.data_sources import read_source
@@ -33,48 +33,56 @@ class Part:
     read: int
 
 
-def read_part(section: DataSection, source: str, stage: str, part: str) -> Part:
-    """Read, convert and check the rows of a source; `part` is "train" or "eval".
+def read_part(section: DataSection, source: str, stage: str, part: str, kinds: dict[str, str]) -> Part:
+    """Read, convert and check the rows of a source.
+
+    Args:
+        part: "train" or "eval".
+        kinds: of the fields that were read before, to which this source's are added.
 
     Raises:
         DataError: see `data.load_data`.
     """
     raws = list(read_source(source, section.max_rows if part == "train" else 0))
-    found = [(index, raw.line, _renamed(raw.row, section), raw.reason) for index, raw in enumerate(raws)]
-    _check_columns([raw.row for raw in raws if raw.row is not None], section, source)
-    form = _format([row for _, _, row, _ in found if row is not None], section, stage, source, found)
-    rows: list[tuple[Dropped, Row]] = []
+    _check_columns(raws, section, source)
+    rows = [_renamed(raw.row, section) for raw in raws]
+    form = _format([row for row in rows if row is not None], raws, section, source)
+    check_takes(stage, form, source)
+    good: list[tuple[Dropped, Row]] = []
     dropped: list[Dropped] = []
-    for index, line, row, reason in found:
-        place = Dropped(index, "", reason, line, part)
+    for index, (raw, row) in enumerate(zip(raws, rows, strict=True)):
+        place = Dropped(index, "", raw.reason, raw.line, part)
         try:
-            if row is None:
-                raise BadField("", reason)
-            made = _with_system(convert(row, read_as(stage, form)), section.system)
-            check(made, read_as(stage, form))
-            rows.append((place, made))
+            good.append((place, _use(row, read_as(stage, form), section.system, kinds)))
         except BadField as error:
-            dropped.append(replace(place, field=error.field, reason=error.reason))
+            dropped.append(replace(place, field=error.field, reason=error.reason or raw.reason))
     if dropped and not section.skip_bad:
-        raise row_error(dropped[0], len(dropped) - 1)
-    return Part(rows, tuple(dropped), form, len(found))
+        raise row_error(source, dropped[0], len(dropped) - 1)
+    return Part(good, tuple(dropped), form, len(raws))
 
 
-def _format(
-    rows: Sequence[Row], section: DataSection, stage: str, source: str, found: Sequence[tuple[int, int, Any, str]]
-) -> str:
-    if not found:
+def _use(row: Row | None, form: str, system: str, kinds: dict[str, str]) -> Row:
+    """The row as it is trained on. Raises BadField."""
+    if row is None:
+        raise BadField("", "")
+    made = _with_system(convert(row, form), system)
+    check(made, form)
+    check_alike(made, kinds)
+    return made
+
+
+def _format(rows: Sequence[Row], raws: Sequence[Raw], section: DataSection, source: str) -> str:
+    if not raws:
         raise DataError(STEP, f"{source} holds no row", "Give a file with rows")
     if not rows:
-        index, line, _, reason = found[0]
-        raise row_error(Dropped(index, "", reason, line), len(found) - 1)
+        cause = f"none of the {len(raws)} rows of {source} can be read; {Dropped(0, '', raws[0].reason, raws[0].line)}"
+        raise DataError(STEP, cause, "Give one JSON object a line, a JSON array of objects, or a table with a header")
     form = section.format if section.format != "auto" else recognise(rows)
     if not form:
         names = ", ".join(sorted(map(str, rows[0]))[:12])
         formats = "; ".join(f"{', '.join(fields)} ({name})" for name, fields in TOLD_BY)
         cause = f"the rows of {source} are of no known format; they have the fields {names or 'none'}"
         raise DataError(STEP, cause, f"Rename them with data.columns. Known: {formats}")
-    check_takes(stage, form, source)
     return form
 
 
@@ -87,10 +95,10 @@ def _renamed(row: Row | None, section: DataSection) -> Row | None:
     return kept | {ours: row[theirs] for ours, theirs in section.columns.items() if theirs in row}
 
 
-def _check_columns(rows: Sequence[Row], section: DataSection, source: str) -> None:
-    known = {str(name) for row in rows for name in row}
+def _check_columns(raws: Sequence[Raw], section: DataSection, source: str) -> None:
+    known = {str(name) for raw in raws for name in raw.row or ()}
     for ours, theirs in section.columns.items():
-        if rows and theirs not in known:
+        if known and theirs not in known:
             near = difflib.get_close_matches(str(theirs), sorted(known), 1)
             remedy = f"Did you mean {near[0]}?" if near else f"Its columns: {', '.join(sorted(known)[:20])}"
             raise DataError(STEP, f"data.columns.{ours}: {source} has no column {theirs!r}", remedy)

@@ -16,7 +16,7 @@ class Dropped:
     """A row that is not trained on.
 
     Attributes:
-        index: its place in the source, from 0.
+        index: its place, from 0.
         field: the field at fault; empty when it is the whole row.
         reason: as in "it is empty".
         line: of the file, from 1; 0 where it is not known.
@@ -31,8 +31,7 @@ class Dropped:
 
     def __str__(self) -> str:
         line = f" (line {self.line})" if self.line else ""
-        part = "" if self.part == "train" else f"{self.part} "
-        return f"{part}row {self.index}{line}{', ' if self.field else ''}{self.field}: {self.reason}"
+        return f"row {self.index}{line}{', ' if self.field else ''}{self.field}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +84,10 @@ class BadField(Exception):
         self.field, self.reason = field, reason
 
 
-def row_error(row: Dropped, others: int = 0) -> DataError:
+def row_error(source: str, row: Dropped, others: int = 0) -> DataError:
     """The error that names a row, and how many others are as bad."""
     more = f"; {others} more cannot be used" if others else ""
     remedy = "Mend it, or set data.skip_bad=true to list such rows and go on without them"
-    error = DataError(STEP, f"{row}{more}", remedy)
+    error = DataError(STEP, f"{source}, {row}{more}", remedy)
     error.row, error.field = row.index, row.field
     return error

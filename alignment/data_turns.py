@@ -6,6 +6,8 @@ instruction, input and output, with LLaMA-Factory's history and system beside th
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import json
 import re
 from collections.abc import Mapping
@@ -28,6 +30,7 @@ ROLES = {
     "tool": "tool",
     "observation": "tool",
 }
+MOST_DEPTH = 64
 KEPT = ("tool_calls", "tool_call_id", "name", "reasoning_content")
 TRANSCRIPT = re.compile(r"\n\n(Human|Assistant):")
 
@@ -54,7 +57,7 @@ def _turn(item: Any, field: str) -> dict[str, Any]:
     content = item.get("content") if item.get("content") is not None else item.get("value")
     if isinstance(named, str) and named.strip().lower() == "function_call":
         return {"role": role, "content": "", "tool_calls": _calls(content, field)}
-    kept = {name: item[name] for name in KEPT if item.get(name) not in (None, "", [])}
+    kept = {name: plain(item[name], f"{field}.{name}") for name in KEPT if item.get(name) not in (None, "", [])}
     return {"role": role, "content": _content(content, field, "tool_calls" in kept), **kept}
 
 
@@ -81,14 +84,14 @@ def _calls(content: Any, field: str) -> list[dict[str, Any]]:
         if not isinstance(call, dict) or not isinstance(call.get("name"), str):
             raise BadField(field, "a call has no name")
     return [
-        {"type": "function", "function": {"name": call["name"], "arguments": call.get("arguments") or {}}}
+        {"type": "function", "function": {"name": call["name"], "arguments": plain(call.get("arguments") or {}, field)}}
         for call in calls
     ]
 
 
 def tools(value: Any) -> list[dict[str, Any]]:
     """Tools' schemas, given as a list or as JSON in a text, in the form that chat templates take. Raises BadField."""
-    listed = parse_json(value, "tools")
+    listed = plain(parse_json(value, "tools"), "tools")
     if not isinstance(listed, list) or not all(isinstance(tool, dict) for tool in listed):
         raise BadField("tools", "it is no list of schemas")
     return [tool if "function" in tool else {"type": "function", "function": tool} for tool in listed]
@@ -148,3 +151,20 @@ def kind(value: Any) -> str:
     """What a value is, in a word."""
     names = {type(None): "null", bool: "true or false", list: "a list", dict: "an object", str: "a text"}
     return names.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
+
+
+def plain(value: Any, field: str, depth: int = 0) -> Any:
+    """A value as JSON has them, dates and decimals as texts. Raises BadField."""
+    if depth > MOST_DEPTH:
+        raise BadField(field, f"it is nested deeper than {MOST_DEPTH}")
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, field, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item, field, depth + 1) for item in value]
+    if isinstance(value, (datetime.date, datetime.time, decimal.Decimal)):
+        return str(value)
+    if value is not None and not isinstance(value, (str, int, float)):
+        raise BadField(field, f"it is of the kind {kind(value)}, which has no place in JSON")
+    if isinstance(value, (int, float)) and not abs(value) < 2**63:  # neither is NaN
+        raise BadField(field, f"{str(value)[:20]} is no number of 64 bits")
+    return value

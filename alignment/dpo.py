@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignment.trainer_run import Job, TrainerStage, run_trainer
+from alignment.trainer_job import Job, TrainerStage
+from alignment.trainer_run import run_trainer
 
 if TYPE_CHECKING:
     from alignment.run_folder import RunFolder

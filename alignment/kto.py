@@ -12,7 +12,8 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from alignment.dpo import reference
-from alignment.trainer_run import Job, TrainerStage, run_trainer
+from alignment.trainer_job import Job, TrainerStage
+from alignment.trainer_run import run_trainer
 
 if TYPE_CHECKING:
     from alignment.run_folder import RunFolder

@@ -13,7 +13,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from alignment.errors import RecipeError
-from alignment.trainer_run import Job, TrainerStage, run_trainer
+from alignment.trainer_job import Job, TrainerStage
+from alignment.trainer_run import run_trainer
 
 if TYPE_CHECKING:
     from alignment.run_folder import RunFolder
@@ -46,7 +47,8 @@ def run(recipe: Recipe, resume: bool = False) -> RunFolder:
     check(recipe)
     house = PACKED if recipe.model.path else PACKED | NEW
     make = None if recipe.model.path else new_tokenizer
-    return run_trainer(recipe, resume, TrainerStage("trl:SFTConfig", build, lambda _: house, _no_limit, False, make))
+    stage = TrainerStage("trl:SFTConfig", build, lambda _: house, _no_limit, taught=False, tokenizer=make)
+    return run_trainer(recipe, resume, stage)
 
 
 def check(recipe: Recipe) -> None:

@@ -1,6 +1,6 @@
 """Each stage as a plain script: `python -m alignment.sft --config recipe.yaml`, alone or under `accelerate launch`.
 
-accelerate launch --config_file alignment/accelerate/fsdp.yaml -m alignment.sft --config sft-8b --set data.train=my.jsonl
+accelerate launch --config_file alignment/accelerate/fsdp.yaml -m alignment.sft --config mine.yaml --set seed=1
 
 It ends as `hearth` does: one line on standard error, 2 for what the reader can mend, 1 for what is ours or the
 machine's, a traceback only with --debug. Of several processes the first alone speaks.

@@ -1,4 +1,4 @@
-"""Teach by example: conversations, prompts with their completions, or plain text, through TRL's SFTTrainer as it is.
+"""Teach by example: conversations, or prompts with their completions, through TRL's SFTTrainer as it is.
 
 Of conversations only what the assistant says is trained (`assistant_only_loss`), of prompts and completions only the
 completion; `training:` may say otherwise. With a `lora` section an adapter is trained, on a 4-bit base where
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignment.trainer_run import Job, TrainerStage, run_trainer
+from alignment.trainer_job import Job, TrainerStage
+from alignment.trainer_run import run_trainer
 
 if TYPE_CHECKING:
     from alignment.run_folder import RunFolder

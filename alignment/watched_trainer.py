@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment.batch_rows import rows_of
-from alignment.checkpoints import PARTIAL, failed, publish
+from alignment.checkpoints import PARTIAL, failed, is_disk, publish
 from alignment.errors import Diverged
 
 SHOWN = 8
@@ -51,7 +51,7 @@ class Watched:
             if this.args.should_save:
                 self._publish(aside, run)
         except Exception as error:
-            if not _disk(error):
+            if not is_disk(error):
                 raise
             shutil.rmtree(run / PARTIAL, ignore_errors=True)
             raise failed(this.state.global_step, run, error) from error
@@ -80,7 +80,12 @@ class Watched:
         """The trainer's own step. Raises Diverged before the optimizer's."""
         this: Any = self
         self._batches = [*self._batches, inputs][-this.args.gradient_accumulation_steps :]
-        loss = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        try:
+            loss = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        except RuntimeError as error:
+            if "probability tensor" not in str(error):
+                raise
+            raise self._diverged("there was no distribution to draw from", [inputs]) from error
         if not math.isfinite(float(loss)):
             raise self._diverged(f"the loss is {float(loss)}", [inputs])
         return loss
@@ -113,9 +118,3 @@ def watched(trainer: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     module, _, name = trainer.partition(":")
     plain = getattr(importlib.import_module(module), name)
     return type(name, (Watched, plain), {"watched_rows": rows, "__doc__": plain.__doc__})
-
-
-def _disk(error: BaseException) -> bool:
-    """The file system refused: OSError, or what safetensors and torch make of it."""
-    text = str(error).lower()
-    return isinstance(error, OSError) or "i/o error" in text or "writer" in text or "no space" in text

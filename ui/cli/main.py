@@ -24,9 +24,11 @@ COMMANDS = {
     "index": "Read files, folders and web pages into a knowledge base.",
     "kb": "List, show, check, mend and move knowledge bases.",
     "prompt": "List, show, run and measure prompts.",
+    "align": "Teach a model: one recipe a stage, from pretraining to preferences.",
     "agent": "Give an agent a task and see each of its steps.",
     "mcp": "Serve knowledge bases, tools and an agent by the Model Context Protocol.",
     "api": "Serve knowledge bases and the decoder to whatever speaks OpenAI's protocol.",
+    "models": "List, serve, measure, promote and roll back what was trained.",
     "serve": "Run a model with vLLM, look at it, stop it.",
     "doctor": "Check that everything Hearth needs is in order.",
 }
