@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -84,19 +85,18 @@ def _tensorboard(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
     """Event files under runs/ in the run's folder, where transformers puts its own."""
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder.path / "runs" / recipe.name)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder.path / "runs" / recipe.name)) as writer:
 
         def log(step: int, figures: Mapping[str, float]) -> None:
             for name, value in figures.items():
-                writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                writer.add_scalar(name, value, step)
 
         yield log
 
 
 @contextmanager
 def _wandb(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
-    import wandb
-
+    wandb: Any = import_module("wandb")
     run = wandb.init(project=os.environ["WANDB_PROJECT"], name=recipe.name, dir=str(folder.path))
     try:
         yield lambda step, figures: run.log(dict(figures), step=step)
@@ -106,8 +106,7 @@ def _wandb(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
 
 @contextmanager
 def _mlflow(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
-    import mlflow
-
+    mlflow: Any = import_module("mlflow")
     mlflow.set_experiment(os.environ["MLFLOW_EXPERIMENT_NAME"])
     with mlflow.start_run(run_name=recipe.name):
         yield lambda step, figures: mlflow.log_metrics(dict(figures), step=step)
