@@ -176,7 +176,7 @@ def points_of(metrics: Iterable[Mapping[str, Any]]) -> list[Point]:
         gold = line.get("gold_reward", line.get("rewards/gold/mean"))
         values = [line.get("reward"), gold, line.get("kl")]
         if all(isinstance(value, (int, float)) and math.isfinite(value) for value in values):
-            found.append(Point(int(line.get("step", 0)), *map(float, values)))  # type: ignore[arg-type]
+            found.append(Point(int(line.get("step", 0)), *map(float, values)))
     return found
 
 
