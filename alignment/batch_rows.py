@@ -47,5 +47,8 @@ def _prepared(trainer: Any, rows: Sequence[Mapping[str, Any]]) -> Iterable[set[I
     extra = (False, None) if hasattr(trainer, "completion_only_loss") else ()  # SFT's: no packing, no formatting
     made = trainer._prepare_dataset(raw, trainer.processing_class, trainer.args, *extra, "rows")
     for example in made:
+        if "response_ids" in example:  # the reward stage's: all answers to a prompt
+            yield {tuple(ids) for ids in example["response_ids"]}
+            continue
         answers = [example[name] for name in ANSWERS if name in example]
         yield {tuple(example["prompt_ids"] + answer) for answer in answers} or {tuple(example["input_ids"])}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignment.preview import visible
+from alignment.preview import TRAINED, legend, visible
 
 if TYPE_CHECKING:
     from alignment.data_report import DataReport
@@ -100,11 +100,18 @@ class DryRun:
             "refusal": str(self.refusal) if self.refusal else None,
         }
 
-    def __str__(self) -> str:
-        from alignment.preview import LEGEND, to_text
+    @property
+    def live(self) -> str:
+        """What the live tokens of the preview are."""
+        if self.stage in ONLINE:
+            return "trained: nothing yet, what will be is still to be written"
+        return "the response, scored at its last token" if self.stage == "reward" else TRAINED
 
-        lines = [f"{name}: {value}" for name, value in self.facts()]
-        lines += ["", LEGEND, *(f"\n{to_text(row).plain}" for row in self.preview)] if self.preview else []
+    def __str__(self) -> str:
+        from alignment.preview import to_text
+
+        lines = [f"{name}: {value}".removeprefix(": ") for name, value in self.facts()]
+        lines += ["", legend(self.live), *(f"\n{to_text(row).plain}" for row in self.preview)] if self.preview else []
         return "\n".join([*lines, *([f"\nrefused: {visible(str(self.refusal))}"] if self.refusal else [])])
 
     def _about(self) -> Iterator[tuple[str, str]]:
@@ -137,7 +144,9 @@ class DryRun:
         if masks is None:
             return
         if self.stage in ONLINE:
-            yield "tokens", f"{masks.tokens:,} of prompts; what is trained is yet to be written"
+            yield "tokens", f"{masks.tokens:,} of prompts"
+        elif self.stage == "reward":
+            yield "tokens", f"{masks.tokens:,} in {masks.sequences:,} sequences, each scored at its last token"
         else:
             share = masks.live / masks.tokens if masks.tokens else 0.0
             yield "tokens", f"{masks.tokens:,} in {masks.sequences:,} sequences, {masks.live:,} trained ({share:.0%})"

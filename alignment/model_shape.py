@@ -56,9 +56,9 @@ def model_shape(recipe: Recipe) -> ModelShape:
             counts = _counts(model)
             adapter = _adapter(recipe)
             trainable = _trainable(model, adapter) if adapter is not None else counts["parameters"]
-    except (ValueError, TypeError) as error:
+            widths = _widths(config.get_text_config())
+    except (ValueError, TypeError, AttributeError) as error:
         raise ModelError(STEP, str(error).splitlines()[0], "Give a decoder that transformers knows") from error
-    widths = _widths(config.get_text_config())
     return ModelShape(parameters=counts["parameters"], linear=counts["linear"], trainable=trainable, **widths)
 
 
@@ -120,9 +120,17 @@ def _widths(config: Any) -> dict[str, Any]:
     return {
         "layers": config.num_hidden_layers,
         "hidden": config.hidden_size,
-        "intermediate": getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
+        "intermediate": _intermediate(config),
         "query": heads * size,
         "key_value": (getattr(config, "num_key_value_heads", None) or heads) * size,
         "vocabulary": config.vocab_size,
         "gated": "gelu" not in str(getattr(config, "hidden_act", "gelu")) or "gemma" in config.model_type,
     }
+
+
+def _intermediate(config: Any) -> int:
+    """Width of the MLP that a token passes: of a mixture, of the experts that it is sent to."""
+    experts, width = getattr(config, "num_experts_per_tok", None), getattr(config, "moe_intermediate_size", None)
+    if experts and width:
+        return int(experts * width)
+    return int(getattr(config, "intermediate_size", None) or 4 * config.hidden_size)

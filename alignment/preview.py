@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 OPEN, CLOSE = "⟦", "⟧"
-LEGEND = f"{OPEN}between these brackets{CLOSE} is what is trained; all else is only read"
+TRAINED = "what is trained"
 MOST_TOKENS = 2000
 """Tokens of a row that are shown; of longer ones the rest is counted."""
 
@@ -65,11 +65,20 @@ def to_text(row: MaskedRow) -> Text:
     return found
 
 
-def to_html(rows: Sequence[MaskedRow], title: str = "What is trained") -> str:
-    """A page of rows, each token with its id as a tooltip, in light and dark."""
+def legend(live: str = TRAINED) -> str:
+    """What the brackets of `to_text` mean."""
+    return f"{OPEN}between these brackets{CLOSE} is {live}; all else is only read"
+
+
+def to_html(rows: Sequence[MaskedRow], title: str = "What is trained", live: str = TRAINED) -> str:
+    """A page of rows, each token with its id as a tooltip, in light and dark.
+
+    Args:
+        live: what the underlined tokens are.
+    """
     body = "\n".join(_section(number, row) for number, row in enumerate(rows))
-    note = "Underlined tokens are trained; all others are only read. A thin line ends each token."
-    return PAGE.format(title=html.escape(title), note=note, body=body)
+    note = f"Underlined is {live}; all else is only read. A thin line ends each token."
+    return PAGE.format(title=html.escape(title), note=html.escape(note), body=body)
 
 
 def visible(text: str) -> str:
@@ -88,7 +97,7 @@ def _sign(match: re.Match[str]) -> str:
 def _section(number: int, row: MaskedRow) -> str:
     live = sum(row.live)
     name = f" ({html.escape(row.name)})" if row.name else ""
-    head = f"<h2>Row {number}{name}: {live} of {len(row.ids)} tokens trained</h2>"
+    head = f"<h2>Row {number}{name}: {live} of {len(row.ids)} tokens</h2>"
     shown = zip(row.ids, row.live, row.pieces, strict=True)
     tokens = "".join(_token(*token) for _, token in zip(range(MOST_TOKENS), shown, strict=False))
     more = f'\n<span class="note">{_more(row)}</span>' if _more(row) else ""
@@ -100,10 +109,10 @@ def _token(number: int, live: bool, piece: str) -> str:
     words = html.escape(visible(piece))
     for sign in ("⏎", "⇥"):
         words = words.replace(sign, f'<span class="sign">{sign}</span>')
-    state = "trained" if live else "read"
+    state = "live" if live else "read"
     return f'<span class="t{" live" if live else ""}" title="{number}, {state}">{words}</span>'
 
 
 def _more(row: MaskedRow) -> str:
     left = row.live[MOST_TOKENS:]
-    return f"… and {len(left)} tokens more, {sum(left)} of them trained" if left else ""
+    return f"… and {len(left)} tokens more, {sum(left)} of them live" if left else ""

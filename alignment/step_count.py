@@ -19,7 +19,7 @@ def count_steps(stage: str, args: Any, rows: int, tokens: int) -> int:
         return int(args.max_steps)
     processes = int(getattr(args, "world_size", 1))
     if stage == "ppo":
-        return math.ceil(float(args.num_train_epochs) * max(rows // int(args.episodes * processes), 1))
+        return max(math.ceil(float(args.num_train_epochs) * rows / int(args.episodes * processes)), 1)
     batches = _batches(stage, args, rows, tokens, processes)
     an_epoch = max(math.ceil(batches / int(args.gradient_accumulation_steps)), 1)
     return math.ceil(float(args.num_train_epochs) * an_epoch)

@@ -262,6 +262,7 @@ PAIR = {
     "chosen": [{"role": "assistant", "content": "It is 4."}],
     "rejected": [{"role": "assistant", "content": "I would say 5, perhaps, or it is two, and one more."}],
 }
+MERGING_PAIR = {"prompt": "What is i", "chosen": "t? It is.", "rejected": "? No."}
 PLAIN_PAIR = {"prompt": "What is two plus two?", "chosen": " It is 4.", "rejected": " It is 5, and more."}
 
 
@@ -346,7 +347,9 @@ def test_sft_trains_all_of_a_text(family, small_model, tmp_path):
 
 
 @pytest.mark.parametrize("max_length", [None, 36])
-@pytest.mark.parametrize("row", [PAIR, PLAIN_PAIR], ids=["conversation", "plain"])
+@pytest.mark.parametrize(
+    "row", [PAIR, PLAIN_PAIR, MERGING_PAIR], ids=["conversation", "plain", "across a token in one of the two"]
+)
 @pytest.mark.parametrize("name", ["llama3", "phi3"])
 def test_dpo_trains_what_is_live_in_pairs(family, small_model, tmp_path, name, row, max_length):
     from datasets import Dataset

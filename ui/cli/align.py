@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -137,12 +138,12 @@ def _look(recipe: Recipe, asked: Asked) -> int:
 def _train(recipe: Recipe, asked: Asked, overrides: list[str]) -> int:
     from alignment.run_folder import folder_of
     from alignment.stages import train
-    from ui.cli.align_watch import INTERRUPT, signals_seen, watched
+    from ui.cli.align_watch import INTERRUPT, Aside, signals_seen, watched
 
     folder = folder_of(recipe)
     with signals_seen() as seen:
         try:
-            with watched(folder, f"hearth align {recipe.stage}"):
+            with watched(folder, f"hearth align {recipe.stage}"), redirect_stdout(Aside()):
                 folder = train(recipe, resume=asked.resume)
         except Stopped as stopped:
             again = " ".join(
@@ -190,7 +191,7 @@ def _done(folder: RunFolder, recipe: Recipe, json: bool) -> None:
         "report": str(report or ""),
         "metrics": str(folder.metrics_file) if folder.metrics_file.exists() else "",
     }
-    print_table(("", ""), [(name, value) for name, value in facts.items() if value])
+    print_table(("figure", "value"), [(name, value) for name, value in facts.items() if value])
     remark(f"next: {following}")
 
 

@@ -27,7 +27,7 @@ def write_page(found: DryRun, file: Path) -> None:
     """The masks as HTML. Raises RecipeError when the file cannot be written."""
     from alignment.preview import to_html
 
-    page = to_html(found.preview, f"What {found.stage} trains: {found.name}")
+    page = to_html(found.preview, f"What {found.stage} trains: {found.name}", found.live)
     try:
         file.expanduser().write_text(page, encoding="utf-8")
     except OSError as error:
@@ -39,10 +39,10 @@ def _show_masks(found: DryRun) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from alignment.preview import LEGEND, to_text
+    from alignment.preview import legend, to_text
 
     console = Console(markup=False, highlight=False, emoji=False)
-    print_text(f"\n{LEGEND}", style="bold")
+    print_text(f"\n{legend(found.live)}", style="bold")
     for row in found.preview:
         console.print(Text(f"\n{clean(row.name)}" if row.name else "", style="italic"), soft_wrap=True)
         console.print(to_text(row), soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ui.cli.output import spinner
+from ui.cli.output import remark, spinner
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,9 @@ def watched(folder: RunFolder, what: str) -> Iterator[None]:
     """Show the run's steps, figures and remaining time on standard error, until it ends."""
     ended = threading.Event()
     with spinner(what) as show:
-        thread = threading.Thread(target=_follow, args=(Progress(folder), show, ended), daemon=True)
+        thread = threading.Thread(
+            target=_follow, args=(Progress(folder), show, ended), daemon=True, name="hearth-align-watch"
+        )
         thread.start()
         try:
             yield
@@ -61,6 +64,23 @@ def signals_seen() -> Iterator[Callable[[], set[int]]]:
         signal.set_wakeup_fd(before)
         os.close(reading)
         os.close(writing)
+
+
+class Aside(io.TextIOBase):
+    """What a stage prints, on standard error: standard output is for the result. What transformers' trainers print of
+    their figures is left out, since it is shown already.
+    """
+
+    def __init__(self) -> None:
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        """Whole lines are passed on."""
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            if not (line.startswith("{'") and line.endswith("}")):
+                remark(line)
+        return len(text)
 
 
 @dataclass(slots=True)

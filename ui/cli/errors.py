@@ -34,7 +34,8 @@ def one_line(error: BaseException) -> str:
         return clean_line(str(error))
     if isinstance(error, KeyboardInterrupt):
         return "stopped"
-    if message := getattr(error, "message", ""):  # an option that Typer could not read
+    message = getattr(error, "message", "")
+    if message or hasattr(error, "format_message"):  # an option that Typer could not read, or that is missing
         return clean_line(f"reading the command line: {_usage_message(error, str(message))}")
     return clean_line(
         f"a bug in Hearth: {type(error).__name__}: {error}. Run it again with --debug and report what it prints"

@@ -29,6 +29,7 @@ COMMANDS = {
     "mcp": "Serve knowledge bases, tools and an agent by the Model Context Protocol.",
     "api": "Serve knowledge bases and the decoder to whatever speaks OpenAI's protocol.",
     "feedback": "Look at what people said of answers, and make it data to train on.",
+    "models": "List, serve, measure, promote and roll back what was trained.",
     "serve": "Run a model with vLLM, look at it, stop it.",
     "doctor": "Check that everything Hearth needs is in order.",
 }
