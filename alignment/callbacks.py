@@ -36,6 +36,18 @@ class MetricsToFolder(TrainerCallback):
             self.folder.log(int(state.global_step), logs)
 
 
+class NoteAtStart(TrainerCallback):
+    """Adds to run.json what only the stage knows, when training begins."""
+
+    def __init__(self, folder: RunFolder, **values: Any) -> None:
+        self.folder, self.values = folder, values
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The main process only."""
+        if state.is_world_process_zero:
+            self.folder.note(**self.values)
+
+
 class StopOnNan(TrainerCallback):
     """Ends the run when a logged loss is no number."""
 
@@ -90,7 +102,7 @@ class SamplesToFolder(TrainerCallback):
                 self.folder.sample(self.last, prompt, response)
 
 
-def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int = 64) -> list[str]:
+def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int = 48) -> list[str]:
     """Greedy continuations of texts that already have their template, special tokens left out."""
     import torch
 
@@ -107,6 +119,7 @@ def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens:
                 input_ids=batch["input_ids"].to(model.device),
                 attention_mask=batch["attention_mask"].to(model.device),
                 do_sample=False,
+                use_cache=True,
                 temperature=None,
                 top_p=None,
                 top_k=None,

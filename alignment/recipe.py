@@ -35,10 +35,15 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: the file cannot be read, a key is unknown, or a value is of the wrong kind.
     """
+    return make_recipe(read_values(path, overrides))
+
+
+def read_values(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """A recipe's keys as they stand in the file, overrides put in. Raises RecipeError."""
     values = _read(_find(path))
     for override in overrides:
         _override(values, override)
-    return make_recipe(values)
+    return values
 
 
 def make_recipe(values: Mapping[str, Any]) -> Recipe:

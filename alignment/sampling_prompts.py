@@ -7,12 +7,14 @@ from typing import Any
 
 Rows = Sequence[Mapping[str, Any]]
 COUNT = 3
+OPENING = 6
+"""Words of a plain text that are asked to be gone on with."""
 COMPARED = 8
 """Rows that are rendered by both templates before the original one is trusted to be the same."""
 
 
 def sampling_prompts(tokenizer: Any, rows: Rows, count: int = COUNT) -> tuple[str, ...]:
-    """The first `count` different prompts of the rows, the chat template applied; none for plain text."""
+    """The first `count` different prompts of the rows, the chat template applied; of plain text the first words."""
     found: dict[str, None] = {}
     for row in rows:
         if len(found) == count:
@@ -38,7 +40,7 @@ def inference_tokenizer(original: Any, training: Any, rows: Rows) -> Any:
 
 
 def _prompt(tokenizer: Any, row: Mapping[str, Any]) -> str:
-    prompt = row.get("prompt")
+    prompt = " ".join(row["text"].split()[:OPENING]) if "text" in row else row.get("prompt")
     if isinstance(prompt, str):
         begins = tokenizer(prompt)["input_ids"][:1] == [tokenizer.bos_token_id]
         return (tokenizer.bos_token if begins else "") + prompt

@@ -52,7 +52,8 @@ class DataSection:
     """What it is taught on.
 
     Attributes:
-        train: a .jsonl, .json, .csv or .parquet file (.gz and .xz are unpacked), or `hub:name[:config][:split]`.
+        train: a .jsonl, .json, .csv or .parquet file (.gz and .xz are unpacked), `example:NAME`, or
+            `hub:name[@revision][:config][:split]`; see `data_sources`.
         eval: another such source; otherwise `eval_fraction` of the rows is held out, by a seeded split.
         format: of the rows; "auto" tells it from their fields.
         columns: our field name -> the file's column, as in {prompt: question, completion: answer}.

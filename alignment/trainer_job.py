@@ -11,7 +11,8 @@ from alignment.errors import DataError
 from alignment.models import load_decoder, load_tokenizer, lora_config
 
 if TYPE_CHECKING:
-    from alignment.data import Data, DataReport
+    from alignment.data import Data
+    from alignment.data_report import DataReport
     from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
 
@@ -70,6 +71,10 @@ class TrainerStage:
         house: our defaults beside TRL's, by the format of the rows; the recipe's keys override them.
         limit: of a row's tokens, by recipe and configuration; None for none.
         taught: prompts with answers, whose masks are checked; else prompts alone.
+        generates: the model writes text, samples of which are kept.
+        tokenizer: makes the tokenizer from recipe and training rows, where it is not the model's.
+        finish: called by every process once the result is saved; what it returns is noted in run.json, where its
+            `metrics` are added to the trainer's.
     """
 
     config: str
@@ -77,6 +82,9 @@ class TrainerStage:
     house: Callable[[str], Mapping[str, Any]]
     limit: Callable[[Recipe, Any], int | None]
     taught: bool = True
+    generates: bool = True
+    tokenizer: Callable[[Recipe, Rows], Any] | None = None
+    finish: Callable[[Any, Job], Mapping[str, Any]] | None = None
 
 
 def prepare(recipe: Recipe, folder: RunFolder, stage: TrainerStage) -> Job:
@@ -87,14 +95,14 @@ def prepare(recipe: Recipe, folder: RunFolder, stage: TrainerStage) -> Job:
     training_arguments(recipe, folder, stage.config)  # a misspelt key is told of before rows are read
     data = load_data(recipe.data, recipe.stage)
     args = training_arguments(recipe, folder, stage.config, **_defaults(bool(data.eval)), **stage.house(data.format))
-    tokenizer = _training_tokenizer(recipe, args)
+    tokenizer = stage.tokenizer(recipe, data.train) if stage.tokenizer else _training_tokenizer(recipe, args)
     limit = stage.limit(recipe, args)
     data = fitting(data, tokenizer, limit, bool(recipe.data.eval))
     if stage.taught and _mask_is_ours(args, data.format):
         from alignment.guard import check_masks
 
         check_masks(tokenizer, data.train, data.format, limit)
-    original = load_tokenizer(recipe.model)
+    original = tokenizer if stage.tokenizer else load_tokenizer(recipe.model)
     return Job(recipe, folder, args, tokenizer, original, data.train, data.eval, data.format, data.report)
 
 

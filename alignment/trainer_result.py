@@ -38,13 +38,12 @@ def save_result(trainer: Any, job: Job) -> None:
 
 def after(folder: RunFolder, recipe: Recipe) -> None:
     """The report, and the registry where the recipe wants it."""
-    from importlib import import_module
-    from importlib.util import find_spec
+    from alignment.registry import register
+    from alignment.report import write_report
 
-    if find_spec("alignment.report"):
-        import_module("alignment.report").write_report(folder)
-    if recipe.register and find_spec("alignment.registry"):
-        import_module("alignment.registry").register(folder)
+    write_report(folder)
+    if recipe.register:
+        register(folder)
 
 
 def evaluated(trainer: Any, job: Job) -> dict[str, float]:
@@ -60,10 +59,10 @@ def evaluated(trainer: Any, job: Job) -> dict[str, float]:
 
 def about(job: Job) -> dict[str, Any]:
     """What the registry wants to know of the result."""
-    base = resolve(job.recipe.model.path)
+    base = resolve(job.recipe.model.path) if job.recipe.model.path else ""
     return {
         "data": job.report.plain(),
         "base": base,
-        "base_sha256": weights_hash(Path(base)) if Path(base).is_dir() else "",
+        "base_sha256": weights_hash(Path(base)) if base and Path(base).is_dir() else "",
         "kind": "model" if job.full else "adapter",
     }

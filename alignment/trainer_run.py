@@ -41,19 +41,20 @@ def run_trainer(recipe: Recipe, resume: bool, stage: TrainerStage) -> RunFolder:
     with _refusals(), _quiet(job.args.disable_tqdm):
         trainer = stage.build(job)
     state = PartialState()
+    state.wait_for_everyone()  # until each has seen that the folder is free
     if state.is_main_process:
         open_run(recipe, resume)
         clear_partial(folder.path)
     state.wait_for_everyone()
     with _recorded(folder, state.is_main_process):
-        train(trainer, job)
+        train(trainer, job, stage)
     if state.is_main_process:
         after(folder, recipe)
     state.wait_for_everyone()
     return folder
 
 
-def train(trainer: Any, job: Job) -> None:
+def train(trainer: Any, job: Job, stage: TrainerStage) -> None:
     """Train, evaluate, save and note. Raises Diverged, CheckpointFailed, Stopped."""
     from alignment.callbacks import MetricsToFolder, SamplesToFolder, SignalStop, stop_on_signal
     from alignment.sampling_prompts import sampling_prompts
@@ -65,22 +66,25 @@ def train(trainer: Any, job: Job) -> None:
         folder.forget_after(step_of(checkpoint))
     samples = SamplesToFolder(folder, job.original, sampling_prompts(job.original, job.eval or job.train))
     sharded = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled  # no process has the whole model to ask
+    asks = stage.generates and not sharded
     with stop_on_signal() as asked:
         stop = SignalStop(asked)
-        for callback in (MetricsToFolder(folder), stop, *(() if sharded else (samples,))):
+        for callback in (MetricsToFolder(folder), stop, *((samples,) if asks else ())):
             trainer.add_callback(callback)
-        if not sharded and checkpoint is None:
+        if asks and checkpoint is None:
             samples.write(trainer.model, trainer.state)
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     step = int(trainer.state.global_step)
     if stop.stopped:
         raise Stopped("training", f"a signal ended it after step {step}; its checkpoint is whole", "Add --resume")
     metrics = {**result.metrics, **evaluated(trainer, job)}
-    if not sharded:
+    if asks:
         samples.write(trainer.model, trainer.state)
     save_result(trainer, job)
+    more = dict(stage.finish(trainer, job)) if stage.finish else {}
     if main:
-        folder.note(status="finished", error="", finished=time.time(), steps=step, metrics=metrics, **about(job))
+        noted = {**about(job), **more, "metrics": {**metrics, **more.get("metrics", {})}}
+        folder.note(status="finished", error="", finished=time.time(), steps=step, **noted)
 
 
 @contextmanager
@@ -95,7 +99,11 @@ def _refusals() -> Iterator[None]:
 @contextmanager
 def _quiet(wanted: bool) -> Iterator[None]:
     """No bar for each pass over the rows, where the trainer shows none either."""
-    from datasets import disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
+    from datasets import (  # type: ignore[import-untyped]
+        disable_progress_bars,
+        enable_progress_bars,
+        is_progress_bar_enabled,
+    )
 
     shown = is_progress_bar_enabled()
     if wanted:

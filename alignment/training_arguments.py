@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignment.errors import RecipeError
 from alignment.recipe import STEP, check_known
+from alignment.tracking import check_tracking, quiet_environment
 
 if TYPE_CHECKING:
     from alignment.run_folder import RunFolder
@@ -32,10 +33,12 @@ def training_arguments(recipe: Recipe, folder: RunFolder, config: str, **house: 
         house: our defaults for this stage, which the recipe's keys override.
 
     Raises:
-        RecipeError: a key is unknown or said elsewhere, or the class refuses a value.
+        RecipeError: a key is unknown or said elsewhere, the class refuses a value, or a tracker is not there.
     """
     import torch
 
+    check_tracking(recipe.tracking)
+    quiet_environment(recipe.tracking)
     module, _, name = config.partition(":")
     cls = getattr(importlib.import_module(module), name)
     known = {field.name: field for field in dataclasses.fields(cls) if field.init}

@@ -64,9 +64,9 @@ class Watched:
         from transformers.trainer_utils import rotate_checkpoints
 
         this: Any = self
-        best = this.state.best_global_step
-        if best:
-            this.state.best_model_checkpoint = str(run / f"checkpoint-{best}")
+        best = run / f"checkpoint-{this.state.best_global_step}"
+        if best.name == aside.name or best.is_dir():
+            this.state.best_model_checkpoint = str(best)
             this.state.save_to_json(str(aside / "trainer_state.json"))
         publish(aside, run / aside.name)
         shutil.rmtree(run / PARTIAL, ignore_errors=True)

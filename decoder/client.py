@@ -12,11 +12,20 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
+from decoder import alias
 from decoder import probe as probing
 from decoder.assembly import Assembly
 from decoder.base import Decoder, run_sync
 from decoder.connections import Endpoint, Verify, environment_proxy, normal_url
-from decoder.errors import DecoderError, DecoderTimeout, MalformedResponse, RequestRefused, TruncatedStream, UsageError
+from decoder.errors import (
+    DecoderError,
+    DecoderTimeout,
+    MalformedResponse,
+    RequestRefused,
+    TruncatedStream,
+    UnknownModel,
+    UsageError,
+)
 from decoder.presets import Preset
 from decoder.presets import preset as preset_named
 from decoder.refusals import error_in_stream
@@ -43,6 +52,7 @@ class _Request:
     constraint: Constraint | None
     checked: bool  # the text must satisfy the constraint when the model ends by itself
     deadline: float  # of the loop's clock
+    promoted: tuple[str, str] | None  # (base, model) where the model stands in the base's place
 
 
 class ServedDecoder(Decoder):
@@ -52,9 +62,13 @@ class ServedDecoder(Decoder):
     the preset by who owns the models, and the model as the first of the list; until then `model` may be empty
     and `constraints` too. `ready` asks at once.
 
+    Where no model is named, each request goes to what is promoted at that moment in the place of the first of the
+    list (`alias.py`), and `model` is the one that the latest went to. A model that is named is that model, always:
+    name the base model to ask it past the promotion.
+
     Args:
         base_url: such as http://127.0.0.1:8000/v1; empty means the preset's own address.
-        model: the model's name there; empty means the first that it lists.
+        model: the model's name there; empty or "default" means the first that it lists, or what is promoted there.
         preset: vllm, ollama, llamacpp, openai or compatible; empty means it is found out.
         api_key: sent as a bearer token; never shown.
         headers: sent with every request.
@@ -133,8 +147,12 @@ class ServedDecoder(Decoder):
         deadline = self._deadline(self._timeouts.first_token)
         listed = await self._by(deadline, self._service.models(deadline))
         await self._by(deadline, self._known(deadline))
-        lengths = [item.get("max_model_len") for item in listed if item.get("id") == self.model]
-        return lengths[0] if lengths and isinstance(lengths[0], int) else None
+        known = {item.get("id"): item.get("max_model_len") for item in listed}
+        parents = [
+            item.get("parent") for item in listed if item.get("id") == self.model
+        ]  # an adapter has no own length
+        lengths = [known.get(name) for name in (self.model, *parents)]
+        return next((length for length in lengths if isinstance(length, int)), None)
 
     async def acount_tokens(self, prompt: Prompt) -> int:
         """Counted by the server where it can (vLLM's /tokenize), else the base's estimate, which is too high."""
@@ -204,6 +222,8 @@ class ServedDecoder(Decoder):
                 return
             except DecoderError as error:
                 wait = None if begun else backoff.wait_after(error)
+                if isinstance(error, UnknownModel) and request.promoted:
+                    raise alias.gone(*request.promoted) from error
                 if wait is None:
                     raise
             await asyncio.sleep(wait)
@@ -233,10 +253,15 @@ class ServedDecoder(Decoder):
             await self._service.require_enforced(constraint.kind, deadline)
         # A stop string may end the text before the constraint is satisfied, and rightly so.
         checked = constraint is not None and not self._unverified and not (sampling and sampling.stop)
-        return _Request(_encode(body).encode(), sampling.n if sampling else 1, constraint, checked, deadline)
+        promoted = (self._service.base, self.model) if self._service.aliased else None
+        return _Request(_encode(body).encode(), sampling.n if sampling else 1, constraint, checked, deadline, promoted)
 
     async def _answer(self, request: _Request) -> Completion:
-        answer = await self._service.ask("POST", CHAT, request.body, request.deadline, request.constraint is not None)
+        constrained = request.constraint is not None
+        try:
+            answer = await self._service.ask("POST", CHAT, request.body, request.deadline, constrained)
+        except UnknownModel as error:
+            raise (alias.gone(*request.promoted) if request.promoted else error) from None
         completion = completion_from(answer)
         _hold_against(completion, request)
         return completion

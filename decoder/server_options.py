@@ -54,7 +54,10 @@ class ServeOptions:
         kv_cache_gib: memory of the key-value cache on a CPU, in GiB.
         gpu_memory_utilization: share of each GPU's memory that vLLM may take, in (0, 1].
         lora: allow adapters to be loaded and unloaded while it runs.
-        max_loras: adapters in one batch; max_lora_rank: 1, 8, 16, 32, 64, 128, 256, 320 or 512.
+        max_loras: adapters in one batch. On a CPU, vLLM 0.32.0 gives requests to the base model that share a batch with
+            an adapter's the weights of whatever adapter is in the last of these places (`lora_ops.py` takes the index
+            -1, which means none, for the last), and unloading empties no place: give more than will ever be loaded.
+            max_lora_rank: 1, 8, 16, 32, 64, 128, 256, 320 or 512.
         load_format: "safetensors" refuses pickled weights; "gguf", "mistral" and others are vLLM's.
         max_restarts: how often in a row a server that died is started again.
         restart_delay: seconds before the first restart; doubled for each further one, at most 60.

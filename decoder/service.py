@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from decoder import alias
 from decoder import probe as probing
 from decoder.errors import DecoderError, MalformedResponse, RequestRefused, UnknownModel
 from decoder.presets import Preset, recognise
@@ -26,23 +27,33 @@ class Service:
     """A server behind a transport.
 
     Attributes:
-        model, preset: as given, or as found out by `known`; until then "" and None.
+        model, preset: as given, or as found out by `known`; until then "" and None. Where no model was named, `model`
+            is looked up again by each `known`: what was promoted in place of the first that the server lists.
+        aliased: the model of the last `known` stands in the place of another, `base`.
     """
 
     def __init__(self, base_url: str, transport: Transport, retry: Retry, model: str, preset: Preset | None) -> None:
         self._base_url, self._transport, self._retry = base_url, transport, retry
         self.model, self.preset = model, preset
+        self._asked = model
+        self.base = "" if model == alias.DEFAULT else model
         self._verdicts: dict[ConstraintKind, str | None] = {}
+
+    @property
+    def aliased(self) -> bool:
+        """See the class."""
+        return self.model != self.base
 
     async def known(self, deadline: float) -> Preset:
         """The server's preset, found out with the model's name if need be. Raises DecoderError leaves."""
-        if self.preset is not None and self.model:
-            return self.preset
-        async with (await self._transport.here()).once:
-            if self.preset is None or not self.model:
-                await self._find_out(deadline)
-            assert self.preset is not None  # noqa: S101  # found out, or an error was raised
-            return self.preset
+        if self.preset is None or not self.base:
+            async with (await self._transport.here()).once:
+                if self.preset is None or not self.base:
+                    await self._find_out(deadline)
+        assert self.preset is not None  # noqa: S101  # found out, or an error was raised
+        follows = not self._asked or (self._asked == alias.DEFAULT and self.base != alias.DEFAULT)
+        self.model = alias.resolve(self.base) if follows else self.base
+        return self.preset
 
     async def models(self, deadline: float) -> list[Mapping[str, Any]]:
         """The entries of `/v1/models`. Raises DecoderError leaves."""
@@ -99,11 +110,17 @@ class Service:
         try:
             listed = await self.models(deadline)
         except (RequestRefused, MalformedResponse):
-            if not self.model:
+            if not self._asked:
                 raise
             listed = []  # some gateways list nothing, and the model's name is known
-        if not self.model:
-            if not listed or not listed[0].get("id"):
-                raise UnknownModel(STEP, f"{self._base_url} lists no model", "Load one there, or name it")
-            self.model = str(listed[0]["id"])
+        self.base = self.base or self._first_of(listed)
         self.preset = self.preset or recognise(self._base_url, listed)
+
+    def _first_of(self, listed: Sequence[Mapping[str, Any]]) -> str:
+        """The base model; a server that lists a model called "default", or nothing, is taken at that word."""
+        names = [str(item.get("id") or "") for item in listed]
+        if self._asked and (not names or self._asked in names):
+            return self._asked
+        if not names or not names[0]:
+            raise UnknownModel(STEP, f"{self._base_url} lists no model", "Load one there, or name it")
+        return names[0]

@@ -29,7 +29,7 @@ class DecoderSettings:
 
     Attributes:
         base_url: an OpenAI-compatible server, such as http://127.0.0.1:8000/v1; empty means none is set.
-        model: the model's name there; empty means the first that it lists.
+        model: the model's name there; empty or "default" means the first that it lists, or what is promoted there.
         preset: vllm, openai, ollama or llamacpp; empty means it is found out.
         api_key: HEARTH_DECODER_API_KEY, never in the file.
         timeout: seconds to wait for the first token.

@@ -227,6 +227,7 @@ def vllm_server(tiny_llama, vllm_home):
         enforce_eager=True,
         lora=True,
         max_lora_rank=8,
+        max_loras=64,  # more than the tests load: see ServeOptions
         restart_delay=0.1,
         start_timeout=280,
     )

@@ -3,9 +3,12 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alignment.data import drop_long, load_data
 from alignment.data_split import rows_hash
+from alignment.data_stages import TAKES
 from alignment.errors import DataError
 from alignment.sections import DataSection
 
@@ -250,3 +253,43 @@ def test_rows_that_are_too_long_are_listed_never_just_gone():
     kept, dropped = drop_long(rows, lambda row: len(row["text"].split()), 2, part="eval")
     assert kept == [rows[0], rows[2]]
     assert [str(row) for row in dropped] == ["row 1: it has 4 tokens, and 2 are allowed"] and dropped[0].part == "eval"
+
+
+TURN = st.fixed_dictionaries(
+    {}, optional={"role": st.sampled_from(["user", "assistant", "system", "tool", "x"]), "content": st.text(max_size=3)}
+)
+VALUE = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4), TURN, st.lists(TURN, max_size=4),
+    st.lists(st.text(max_size=2), max_size=3), st.lists(st.integers(0, 3), max_size=3),
+    st.just("\n\nHuman: a\n\nAssistant: b"), st.just("\n\nHuman: a\n\nAssistant: c"),
+)  # fmt: skip
+FIELDS = ("messages", "conversations", "prompt", "completion", "chosen", "rejected", "responses", "ranks", "label",
+          "instruction", "input", "output", "history", "system", "tools", "text", "answer")  # fmt: skip
+SOME = st.dictionaries(st.sampled_from(FIELDS), VALUE, max_size=3)
+
+
+@st.composite
+def stages_and_rows(draw):
+    """Rows that a stage takes, and what somebody may have made of them."""
+    stage = draw(st.sampled_from(list(TAKES)))
+    row = ROWS[draw(st.sampled_from(list(TAKES[stage])))]
+    return stage, [{**row, **more} for more in draw(st.lists(SOME, min_size=1, max_size=4))]
+
+
+@given(drawn=stages_and_rows(), system=st.sampled_from(["", "Be."]))
+@settings(max_examples=120, deadline=None)
+def test_any_rows_are_data_that_can_be_read_back_or_a_typed_error(drawn, system, tmp_path_factory):
+    stage, rows = drawn
+    path = tmp_path_factory.getbasetemp() / "any.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    try:
+        data = load(str(path), stage, system=system, skip_bad=True)
+    except DataError as error:
+        assert str(error)
+        return
+    report = data.report
+    assert report.rows == len(rows) == report.kept + len(report.dropped) + report.duplicates
+    assert len(data.train) == report.train_rows > 0
+    path.write_text("".join(json.dumps(row) + "\n" for row in data.train))
+    again = load(str(path), stage, format=data.format, system=system, deduplicate=False)
+    assert (again.train, again.report.sha256) == (data.train, report.sha256)

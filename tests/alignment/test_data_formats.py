@@ -5,6 +5,7 @@ import pytest
 from alignment.data_checks import check, check_alike
 from alignment.data_formats import convert, recognise
 from alignment.data_report import BadField
+from alignment.data_table import as_table
 
 HI = {"role": "user", "content": "Hi."}
 YES = {"role": "assistant", "content": "Yes?"}
@@ -130,6 +131,21 @@ def test_prompts_are_taken_from_conversations_without_their_answer():
     assert convert({"instruction": "Hi.", "output": "Yes?"}, "prompt") == {"prompt": [HI], "output": "Yes?"}
 
 
+def test_two_tools_may_answer_one_turn():
+    tool = {"role": "tool", "content": ""}
+    check(
+        {"messages": [HI, {"role": "assistant", "content": "", "tool_calls": [CALL, CALL]}, tool, tool, YES]},
+        "messages",
+    )
+
+
+def test_a_system_message_among_the_turns_wins_over_one_in_a_column():
+    mine = {"role": "system", "content": "Mine."}
+    for form in ("messages", "prompt"):
+        made = convert({"conversations": [mine, HI, YES], "system": "Theirs."}, form)
+        assert made[form][:2] == [mine, HI]
+
+
 def test_the_format_is_that_of_most_rows_so_that_one_broken_row_does_not_decide():
     pair = {"prompt": "a", "chosen": "b", "rejected": "c"}
     assert recognise([{"prompt": "a", "chosen": "b", "rejected": None}, pair, pair]) == "preference"
@@ -237,3 +253,12 @@ def test_a_column_has_one_kind():
         check_alike({"prompt": [HI]}, kinds)
     with pytest.raises(BadField, match="it is true or false, and in earlier rows a number"):
         check_alike({"prompt": "c", "gold": True}, kinds)
+
+
+def test_a_table_keeps_each_call_its_own_arguments_and_columns_that_the_first_row_lacks():
+    pytest.importorskip("datasets")
+    rows = [
+        {"messages": [HI, {**YES, "tool_calls": [{"function": {"name": "f", "arguments": arguments}}]}], **beside}
+        for arguments, beside in (({"a": "x"}, {}), ({"b": [1]}, {"tools": [{"name": "f"}]}), ({"a": 3}, {}))
+    ]
+    assert list(as_table(rows)) == [{"messages": row["messages"], "tools": row.get("tools")} for row in rows]

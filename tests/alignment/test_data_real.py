@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from alignment.data import load_data
+from alignment.data_table import as_table
 from alignment.errors import DataError
 from alignment.sections import DataSection
 
@@ -92,3 +93,17 @@ def test_right_and_wrong_solutions_are_rankings(gsm8k_rows, tmp_path):
 def test_books_are_text():
     data = load("books/books.jsonl.xz", "pretrain", max_rows=5)
     assert data.report.train_rows == 5 and all(len(row["text"]) > 10_000 for row in data.train)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("sft/glaive_toolcall_en_demo.json", "sft"),
+        ("hh/harmless-pairs-a.jsonl", "dpo"),
+        ("sft/kto_en_demo.json", "kto"),
+    ],
+)
+def test_tables_of_the_datasets_library_give_rows_back_as_they_are(name, stage):
+    rows = load(name, stage, skip_bad=True).train
+    names = {field for row in rows for field in row}
+    assert list(as_table(rows)) == [{field: row.get(field) for field in names} for row in rows]

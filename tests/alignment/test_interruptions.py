@@ -3,6 +3,7 @@ the signal is raised, the weights hold a NaN, the file system is full or refuses
 """
 
 import importlib.util
+import json
 import os
 import resource
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from alignment import dpo, sft
+from alignment import sft
 from alignment.checkpoints import is_whole, last_whole, step_of
 from alignment.errors import CheckpointFailed, Diverged, Stopped
 from alignment.run_folder import RunFolder, folder_of
@@ -74,7 +75,7 @@ def test_a_run_that_a_signal_ended_and_that_was_gone_on_with_equals_one_that_was
     whole = train(recipe(stage, tmp_path / "whole", tiny_llama, lora=lora, training=settings))
     made = recipe(stage, tmp_path / "broken", tiny_llama, lora=lora, training=settings)
     at_step(2, lambda: signal.raise_signal(number))
-    with pytest.raises(Stopped, match="after step 3.*--resume"):
+    with pytest.raises(Stopped, match=r"after step 3.*--resume"):
         train(made)
     broken = folder_of(made)
     assert broken.state["status"] == "stopped" and [step_of(p) for p in broken.checkpoints()] == [3]
@@ -159,7 +160,7 @@ def test_a_gradient_that_is_no_number_never_reaches_the_weights(tmp_path, tiny_l
         "alignment.sft.STAGE", sft.STAGE.__class__(sft.STAGE.config, built, sft.STAGE.house, sft.STAGE.limit)
     )
     made = recipe("sft", tmp_path, tiny_llama, training={"save_steps": 1})
-    with pytest.raises(Diverged, match="the gradient's norm is .* at step 3") as raised:
+    with pytest.raises(Diverged, match=r"the gradient's norm is .* at step 3") as raised:
         train(made)
     assert len(raised.value.rows) == 4
     assert [step_of(p) for p in folder_of(made).checkpoints()] == [1, 2]
@@ -192,7 +193,7 @@ def test_a_disk_that_fills_leaves_the_last_good_checkpoint_which_is_gone_on_from
         filler.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - 60_000))
 
     at_step(3, fill)
-    with pytest.raises(CheckpointFailed, match="checkpoint of step 4: .*checkpoint-2 is whole.*--resume"):
+    with pytest.raises(CheckpointFailed, match=r"checkpoint of step 4: .*checkpoint-2 is whole.*--resume"):
         train(made)
     folder = folder_of(made)
     assert [step_of(p) for p in folder.checkpoints()] == [2] and is_whole(folder.checkpoints()[0])
@@ -230,7 +231,16 @@ def test_a_checkpoint_that_lost_part_of_a_file_is_never_gone_on_from(tmp_path, t
     assert is_whole(second) and not (folder.path / ".partial").exists()
 
 
-def test_of_several_checkpoints_those_that_the_limit_allows_stay(tmp_path, tiny_llama):
-    folder = train(recipe("dpo", tmp_path, tiny_llama, training={"save_steps": 1, "save_total_limit": 3}))
-    assert [step_of(p) for p in folder.checkpoints()] == [2, 3, 4]
-    assert dpo.STAGE.config == "trl:DPOConfig"
+def test_of_several_checkpoints_those_that_the_limit_allows_and_the_best_stay(tmp_path, tiny_llama):
+    held = {"train": support.write(tmp_path / "a.jsonl", support.ROWS["sft"][:8])}
+    held |= {"eval": support.write(tmp_path / "b.jsonl", support.ROWS["sft"][8:])}
+    best = {"eval_strategy": "steps", "eval_steps": 1, "load_best_model_at_end": True, "metric_for_best_model": "loss"}
+    rising = {"learning_rate": 1.0, "max_steps": 5}  # a step too far: the first evaluation is the best
+    settings = {"save_steps": 1, "save_total_limit": 2, **best, **rising}
+    folder = train(recipe("sft", tmp_path, tiny_llama, data=held, training=settings))
+    evaluations = {line["step"]: line["eval_loss"] for line in folder.metrics() if "eval_loss" in line}
+    first = min(evaluations, key=evaluations.get)
+    assert first < 4 and [step_of(p) for p in folder.checkpoints()] == [first, 5]
+    state = json.loads((folder.checkpoints()[-1] / "trainer_state.json").read_text())
+    assert state["best_model_checkpoint"] == str(folder.path / f"checkpoint-{first}")
+    assert same(weights(folder.model), weights(folder.path / f"checkpoint-{first}"))

@@ -3,9 +3,7 @@ by peft and by transformers, and its weights are bit for bit those of the plain 
 """
 
 import dataclasses
-import gzip
 import importlib.util
-import json
 import os
 from pathlib import Path
 
@@ -154,16 +152,16 @@ def test_all_weights_are_trained_without_a_lora_section_and_the_result_is_a_mode
     assert before.keys() == after.keys() and not same(before, after)
 
 
-def test_packing_shares_sequences_and_cuts_no_row(tmp_path, tiny_llama):
-    """TRL warns that attention without flash kernels lets packed rows see each other; here that is beside the point."""
-    folder = train(
-        recipe(
-            "sft", tmp_path, tiny_llama, training={"packing": True, "max_steps": 2, "per_device_train_batch_size": 1}
-        )
-    )
-    tokens = [line["num_tokens"] for line in folder.metrics() if "loss" in line]
-    longest = max(len(row["messages"][0]["content"]) for row in support.ROWS["sft"])
-    assert len(tokens) == 2 and tokens[0] > longest  # several rows in one sequence
+def test_packing_shares_sequences_cuts_no_row_and_lets_none_see_another(tmp_path, tiny_llama):
+    alone = {"max_steps": 1, "max_length": 512, "per_device_train_batch_size": len(WORDS)}
+    packed = {"max_steps": 1, "max_length": 512, "per_device_train_batch_size": 1, "packing": True}
+    runs = [
+        train(recipe("sft", tmp_path / str(number), tiny_llama, training=settings))
+        for number, settings in enumerate((alone, packed))
+    ]
+    first, second = (next(line for line in run.metrics() if "loss" in line) for run in runs)
+    assert first["loss"] == pytest.approx(second["loss"], rel=1e-5)
+    assert second["num_tokens"] >= first["num_tokens"]  # all rows are in the one sequence
 
 
 def test_prompts_with_completions_train_the_completions(tmp_path, tiny_llama):

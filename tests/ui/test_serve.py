@@ -74,7 +74,7 @@ def test_start_look_use_and_stop(hearth, vllm):
     assert status.out.split("\t")[:3] == ["little", "healthy", started.json["base_url"]]
     assert checks.decoder()[0].detail == f"{started.json['base_url']} serves little"
     with wiring.find_decoder(DecoderChoice()) as decoder:
-        assert (decoder.base_url, decoder.model) == (started.json["base_url"], "little")
+        assert (decoder.base_url, decoder.ready().model) == (started.json["base_url"], "little")
     again = hearth("serve", vllm, "--detach", "--no-probe")
     assert again.code == 2
     assert "runs already" in again.err

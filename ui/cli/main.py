@@ -28,6 +28,7 @@ COMMANDS = {
     "agent": "Give an agent a task and see each of its steps.",
     "mcp": "Serve knowledge bases, tools and an agent by the Model Context Protocol.",
     "api": "Serve knowledge bases and the decoder to whatever speaks OpenAI's protocol.",
+    "models": "List, serve, measure, promote and roll back what was trained.",
     "serve": "Run a model with vLLM, look at it, stop it.",
     "doctor": "Check that everything Hearth needs is in order.",
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from decoder.alias import DEFAULT as DEFAULT_MODEL
 from decoder.errors import UsageError
 from decoder.settings import home
 from ui.cli.output import describe, progress_bar, remark, remark_failures
@@ -133,7 +134,7 @@ def _running(choice: DecoderChoice) -> Decoder | None:
     from decoder.server import attach
 
     server = attach(found[0].name)
-    return ServedDecoder(server.base_url, choice.model or server.model, preset="vllm", api_key=server.api_key)
+    return ServedDecoder(server.base_url, choice.model, preset="vllm", api_key=server.api_key)
 
 
 def _servers() -> Sequence[ServerStatus]:
@@ -148,7 +149,7 @@ def _servers() -> Sequence[ServerStatus]:
 def _fits(entry: ServerStatus, choice: DecoderChoice) -> bool:
     if choice.base_url:
         return entry.base_url == choice.base_url.rstrip("/")
-    return not choice.model or choice.model in entry.models
+    return choice.model in ("", DEFAULT_MODEL, *entry.models)
 
 
 def _embedded(choice: DecoderChoice) -> Decoder:

@@ -1,0 +1,160 @@
+"""What a PPO run goes on from, to the last bit: trained weights, optimizer, schedule, random states, step, KL control.
+
+checkpoint-N/
+  trained.safetensors   every trained parameter of policy and critic, by name
+  state.json            step, KL control, the schedule's state, the data's fingerprint
+  optimizer.pt          the optimizer's state
+  random-R.pt           random states of process R
+
+It is written under another name and then renamed, so that a full disk or a kill leaves the last good one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alignment.errors import CheckpointFailed, ModelError
+from alignment.run_folder import RunFolder
+
+WEIGHTS, STATE, OPTIMIZER = "trained.safetensors", "state.json", "optimizer.pt"
+
+
+def save(folder: RunFolder, state: dict[str, Any], model: Any, optimizer: Any, accelerator: Any, keep: int = 0) -> Path:
+    """Write `checkpoint-<state["step"]>`; every process calls this.
+
+    Args:
+        state: JSON data with the key `step`.
+        keep: how many checkpoints to keep; 0 keeps all.
+
+    Raises:
+        CheckpointFailed: it could not be written; earlier ones are whole.
+    """
+    target = folder.path / f"checkpoint-{state['step']}"
+    aside = folder.path / f".{target.name}"
+    failed = ""
+    try:
+        if accelerator.is_main_process:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir()
+        accelerator.wait_for_everyone()
+        torch.save(_random_states(), aside / f"random-{accelerator.process_index}.pt")
+        if accelerator.is_main_process:
+            _write(aside, state, accelerator.unwrap_model(model), optimizer)
+    except _FAULTS as error:
+        failed = f"{target}: {error}"
+    _agree(failed, aside, accelerator)
+    if accelerator.is_main_process:
+        shutil.rmtree(target, ignore_errors=True)
+        aside.rename(target)
+        _sync(folder.path)
+        for old in folder.checkpoints()[:-keep] if keep else []:
+            shutil.rmtree(old, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    return target
+
+
+def load(checkpoint: Path, model: Any, optimizer: Any, accelerator: Any) -> dict[str, Any]:
+    """Put everything back as it was, random states included, and return `state`.
+
+    Raises:
+        ModelError: it is damaged, or of another model or number of processes.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state: dict[str, Any] = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+        weights = load_file(checkpoint / WEIGHTS)
+        optimized = torch.load(checkpoint / OPTIMIZER, weights_only=True, map_location="cpu")
+        states = torch.load(checkpoint / f"random-{accelerator.process_index}.pt", weights_only=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        remedy = "Remove it, and resume from the one before it"
+        raise ModelError("resuming", f"{checkpoint} cannot be read: {error}", remedy) from error
+    _put(weights, trained(accelerator.unwrap_model(model)), checkpoint)
+    optimizer.load_state_dict(optimized)
+    _set_random_states(states)
+    return state
+
+
+def trained(model: Any) -> dict[str, torch.nn.Parameter]:
+    """The parameters that are trained, by name; tied ones once."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def _write(aside: Path, state: dict[str, Any], model: Any, optimizer: Any) -> None:
+    from safetensors.torch import save_file
+
+    weights = {name: parameter.detach().contiguous() for name, parameter in trained(model).items()}
+    save_file(weights, aside / WEIGHTS)
+    torch.save(optimizer.state_dict(), aside / OPTIMIZER)
+    (aside / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+    for file in aside.iterdir():
+        _sync(file)
+
+
+def _put(weights: dict[str, torch.Tensor], parameters: dict[str, torch.nn.Parameter], checkpoint: Path) -> None:
+    shapes = {name: tuple(value.shape) for name, value in weights.items()}
+    if shapes != {name: tuple(value.shape) for name, value in parameters.items()}:
+        raise ModelError("resuming", f"{checkpoint} is of another model", "Resume with the run's own recipe.yaml")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(weights[name])
+
+
+def _agree(failed: str, aside: Path, accelerator: Any) -> None:
+    """Raise in every process when one of them failed."""
+    faults = accelerator.reduce(torch.tensor(float(bool(failed)), device=accelerator.device), reduction="sum")
+    if not float(faults):
+        return
+    accelerator.wait_for_everyone()
+    shutil.rmtree(aside, ignore_errors=True)
+    raise CheckpointFailed("writing a checkpoint", failed or "another process could not", "Free some space, and resume")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _random_states() -> dict[str, Any]:
+    import numpy as np
+
+    kind, keys, position, has_gauss, gauss = np.random.get_state()
+    version, internal, next_gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(kind), [int(key) for key in keys], int(position), int(has_gauss), float(gauss)],
+        "python": [version, list(internal), next_gauss],
+    }
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    import numpy as np
+
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+    kind, keys, position, has_gauss, gauss = states["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, gauss))
+    version, internal, next_gauss = states["python"]
+    random.setstate((version, tuple(internal), next_gauss))
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    from safetensors import SafetensorError
+
+    return OSError, RuntimeError, SafetensorError
+
+
+_FAULTS = _faults()
