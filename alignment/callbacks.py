@@ -14,26 +14,38 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from alignment.errors import Diverged
+from alignment.metric_series import read_lines
+from alignment.overoptimisation import Alarm, OveroptimisationMonitor, points_of
 
 if TYPE_CHECKING:
     from alignment.run_folder import RunFolder
 
 
 class MetricsToFolder(TrainerCallback):
-    """Appends whatever a trainer logs to metrics.jsonl."""
+    """Appends whatever a trainer logs to metrics.jsonl, and says there when gold and proxy reward part."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
+        self.monitor = OveroptimisationMonitor()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Notes the number of steps, for whoever watches."""
+        """Notes the number of steps, for whoever watches; the monitor sees what came before a resumption."""
         if state.is_world_process_zero:
             self.folder.note(max_steps=int(state.max_steps))
+            for point in points_of(read_lines(self.folder.metrics_file)):
+                self.monitor.add(point.step, point.proxy, point.gold, point.kl)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """One line a log of the main process."""
         if state.is_world_process_zero and logs:
-            self.folder.log(int(state.global_step), logs)
+            step = int(state.global_step)
+            alarm = self._alarm(step, logs)
+            self.folder.log(step, logs | {"overoptimisation_alarm": str(alarm)} if alarm else logs)
+
+    def _alarm(self, step: int, logs: dict[str, Any]) -> Alarm | None:
+        for point in points_of([{"step": step, **logs}]):
+            return self.monitor.add(point.step, point.proxy, point.gold, point.kl)
+        return None
 
 
 class NoteAtStart(TrainerCallback):

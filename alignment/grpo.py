@@ -31,17 +31,21 @@ def build(job: Job) -> Any:
 def build_online(job: Job, trainer: str) -> Any:
     """A trainer, "module:class", that writes completions and has them scored."""
     from alignment.models import loading_arguments, resolve
-    from alignment.reward_sources import reward_functions
+    from alignment.reward_sources import gold_function, reward_functions
     from alignment.watched_trainer import watched
 
     if job.full and job.args.beta:
         known = loading_arguments(job.recipe.model, resolve(job.recipe.model.path))
         # For the reference, which TRL loads by itself: of the same revision, and safetensors too.
         job.args.model_init_kwargs = {key: known[key] for key in ("revision", "use_safetensors", "local_files_only")}
+    rewards = reward_functions(job.recipe, job.tokenizer)
+    if gold := gold_function(job.recipe, job.tokenizer):  # logged as rewards/gold/mean, and counts nothing
+        job.args.reward_weights = [*(job.args.reward_weights or [1.0] * len(rewards)), 0.0]
+        rewards.append(gold)
     return watched(trainer, job.train)(
         args=job.args,
         processing_class=job.tokenizer,
-        reward_funcs=reward_functions(job.recipe, job.tokenizer),
+        reward_funcs=rewards,
         **job.trained_model(),
         **job.datasets(),
     )

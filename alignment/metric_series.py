@@ -88,10 +88,14 @@ def read_series(file: Path) -> dict[str, Series]:
         if not isinstance(step, int):
             continue
         for name, value in line.items():
-            if name != "step" and isinstance(value, (int, float)) and not isinstance(value, bool):
-                if math.isfinite(value):
-                    found.setdefault(name, Series()).add(step, float(value))
+            if name != "step" and is_figure(value):
+                found.setdefault(name, Series()).add(step, float(value))
     return found
+
+
+def is_figure(value: Any) -> bool:
+    """Whether it is a finite number; true and false are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:

@@ -170,12 +170,13 @@ def watch(points: Iterable[Point], window: int = WINDOW, deviations: float = DEV
 
 
 def points_of(metrics: Iterable[Mapping[str, Any]]) -> list[Point]:
-    """The batches of a run's metrics that tell reward, gold reward and KL."""
+    """The batches of a run's metrics that tell reward, gold reward and KL; TRL's trainers log gold as a source."""
     found = []
     for line in metrics:
-        values = [line.get(name) for name in ("reward", "gold_reward", "kl")]
+        gold = line.get("gold_reward", line.get("rewards/gold/mean"))
+        values = [line.get("reward"), gold, line.get("kl")]
         if all(isinstance(value, (int, float)) and math.isfinite(value) for value in values):
-            found.append(Point(int(line.get("step", 0)), *map(float, values)))  # type: ignore[arg-type]
+            found.append(Point(int(line.get("step", 0)), *map(float, values)))
     return found
 
 

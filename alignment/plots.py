@@ -25,7 +25,7 @@ INK = "#010203"
 """Stands for the page's own text colour, which is put in its place."""
 COLOURS = ("#3987d6", "#d9772b", "#2f9e62", "#9a6bd0", "#d6455d", "#8a8f98")
 """Of middling lightness, so that they show on white and on near-black."""
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
@@ -64,7 +64,7 @@ CHARTS = (
     Chart("Loss", ("loss", "eval_loss")),
     Chart("Policy loss", ("policy_loss",)),
     Chart("Value loss", ("value_loss",)),
-    Chart("Reward", ("reward", "gold_reward", "eval_reward", "objective/scores")),
+    Chart("Reward", ("reward", "gold_reward", "rewards/gold/mean", "eval_reward")),
     Chart("Rewards of chosen and rejected", ("rewards/chosen", "rewards/rejected", "rewards/margins")),
     Chart("Margin", ("margin", "eval_margin")),
     Chart("Accuracy", ("accuracy", "eval_accuracy", "rewards/accuracies", "eval_rewards/accuracies")),
@@ -165,7 +165,7 @@ def draw(title: str, lines: Any, width: float = 5.0, height: float = 2.9) -> str
     return _svg(figure, title, style)
 
 
-def _figure(title: str, lines: Any, width: float, height: float) -> tuple[Figure, dict[str, Any]]:
+def _figure(title: str, lines: Any, width: float, height: float) -> tuple[Figure, dict[Any, Any]]:
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
@@ -180,7 +180,7 @@ def _figure(title: str, lines: Any, width: float, height: float) -> tuple[Figure
     return figure, style
 
 
-def _svg(figure: Figure, title: str, style: dict[str, Any]) -> str:
+def _svg(figure: Figure, title: str, style: dict[Any, Any]) -> str:
     import html
 
     import matplotlib as mpl
@@ -188,7 +188,8 @@ def _svg(figure: Figure, title: str, style: dict[str, Any]) -> str:
 
     written = io.StringIO()
     with mpl.rc_context(style):
-        FigureCanvasSVG(figure).print_svg(written, metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
+        canvas: Any = FigureCanvasSVG(figure)
+        canvas.print_svg(written, metadata=dict.fromkeys(("Date", "Creator", "Type", "Format")))
     text = written.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     text = re.sub(r'<g id="[^"]*">', "<g>", text)  # the same ones in every plot, and a page has many

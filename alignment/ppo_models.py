@@ -6,6 +6,7 @@ that goes on from an adapter keeps that one, frozen, beside the one it trains.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,6 @@ class Models:
 
 def load_models(recipe: Recipe, config: PPOConfig) -> Models:
     """Load them. Raises ModelError, WrongBase."""
-    from trl.models.utils import create_reference_model
-
     policy = load_decoder(recipe.model, recipe.lora)
     frozen, adapter = None, ""
     if recipe.model.adapter:
@@ -38,14 +37,14 @@ def load_models(recipe: Recipe, config: PPOConfig) -> Models:
         policy.load_adapter(resolve(recipe.model.adapter), adapter, is_trainable=False)
         policy.set_adapter("default")
     elif recipe.lora is None:
-        frozen = create_reference_model(policy)
+        frozen = copy.deepcopy(policy).eval().requires_grad_(False)
     model = ActorCritic(policy, _backbone(recipe, config) if config.critic == "separate" else None)
     for module in (model, frozen) if frozen is not None else (model,):
         without_dropout(module)
     if config.activation_checkpointing:
         for part in (policy, model.backbone):
             if part is not None:
-                part.gradient_checkpointing_enable({"use_reentrant": False})
+                part.activation_checkpointing_enable({"use_reentrant": False})
     return Models(model, frozen, adapter)
 
 

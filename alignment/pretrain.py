@@ -44,11 +44,15 @@ def run(recipe: Recipe, resume: bool = False) -> RunFolder:
         ModelError: `model.path` cannot be loaded.
         TrainingError: the run did not end as it should; its last checkpoint is whole.
     """
+    return run_trainer(recipe, resume, stage_of(recipe))
+
+
+def stage_of(recipe: Recipe) -> TrainerStage:
+    """Defaults and tokenizer of a new model, or of one that goes on. Raises RecipeError."""
     check(recipe)
     house = PACKED if recipe.model.path else PACKED | NEW
     make = None if recipe.model.path else new_tokenizer
-    stage = TrainerStage("trl:SFTConfig", build, lambda _: house, _no_limit, taught=False, tokenizer=make)
-    return run_trainer(recipe, resume, stage)
+    return TrainerStage("trl:SFTConfig", build, lambda _: house, _no_limit, taught=False, tokenizer=make)
 
 
 def check(recipe: Recipe) -> None:

@@ -41,8 +41,8 @@ def bins(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def curve(found: Mapping[str, Any]) -> list[tuple[float, float, int]]:
     """The reliability curve: mean confidence, accuracy and pairs of each bin."""
     held = [each for each in _list(found.get("bins")) if isinstance(each, Mapping)]
-    points = [(each.get("confidence"), each.get("accuracy"), each.get("count")) for each in held]
-    return [(float(x), float(y), int(n)) for x, y, n in points if all(isinstance(v, (int, float)) for v in (x, y, n))]
+    points: list[list[Any]] = [[each.get(key) for key in ("confidence", "accuracy", "count")] for each in held]
+    return [(float(x), float(y), int(n)) for x, y, n in points if None not in (x, y, n)]
 
 
 def ambiguous(found: Mapping[str, Any]) -> list[list[tuple[str, str]]]:

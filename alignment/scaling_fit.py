@@ -84,7 +84,7 @@ class ScalingLaw:
     def loss(self, parameters: float, tokens: float) -> float:
         """What the law predicts, nats a token."""
         e, a, b, alpha, beta = (self.constants[name].value for name in CONSTANTS)
-        return e + a / parameters**alpha + b / tokens**beta
+        return float(e + a / parameters**alpha + b / tokens**beta)
 
     @property
     def share(self) -> Figure:
@@ -147,7 +147,8 @@ def _logs(measured: Sequence[Measured]) -> np.ndarray[Any, Any]:
     """log N, log D and log L as rows."""
     import numpy as np
 
-    return np.log(np.array([(m.parameters, m.tokens, m.loss) for m in measured], dtype=float)).T
+    logs: np.ndarray[Any, Any] = np.log(np.array([(m.parameters, m.tokens, m.loss) for m in measured], dtype=float)).T
+    return logs
 
 
 def _terms(theta: Any, logs: Any) -> Any:
@@ -223,7 +224,8 @@ def _resampled(measured: Sequence[Measured], best: Any, resamples: int, seed: in
     """Fits to runs drawn with replacement; draws with too few sizes or budgets are drawn again."""
     import numpy as np
 
-    draw, fits = np.random.default_rng(seed), []
+    draw = np.random.default_rng(seed)
+    fits: list[Any] = []
     for _ in range(20 * resamples):
         if len(fits) == resamples:
             break

@@ -77,7 +77,9 @@ def warnings(law: ScalingLaw, unique_tokens: int) -> list[str]:
     """What should make a reader doubt."""
     found = []
     if unique_tokens and max(one.tokens for one in law.measured) > MOST_EPOCHS * unique_tokens:
-        found.append(f"Some runs read the text more than {MOST_EPOCHS} times; their tokens are worth less than new ones.")
+        found.append(
+            f"Some runs read the text more than {MOST_EPOCHS} times; their tokens are worth less than new ones."
+        )
     if any(each.beyond for each in law.optima):
         found.append("Budgets beyond the largest run are extrapolated.")
     for name in ("alpha", "beta"):

@@ -8,14 +8,15 @@ MLFLOW_TRACKING_URI. Metrics.jsonl is written in any case.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from alignment.errors import RecipeError
+from alignment.metric_series import is_figure
 from alignment.recipe import check_choice
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def tracked_names(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Figures under the names that transformers' callbacks give them: eval_loss is eval/loss, all others train/…"""
     found = {}
     for name, value in metrics.items():
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        if is_figure(value):
             told = f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else f"train/{name}"
             found[told] = float(value)
     return found
@@ -84,19 +85,18 @@ def _tensorboard(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
     """Event files under runs/ in the run's folder, where transformers puts its own."""
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder.path / "runs" / recipe.name)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder.path / "runs" / recipe.name)) as writer:
 
         def log(step: int, figures: Mapping[str, float]) -> None:
             for name, value in figures.items():
-                writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                writer.add_scalar(name, value, step)
 
         yield log
 
 
 @contextmanager
 def _wandb(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
-    import wandb
-
+    wandb: Any = import_module("wandb")
     run = wandb.init(project=os.environ["WANDB_PROJECT"], name=recipe.name, dir=str(folder.path))
     try:
         yield lambda step, figures: run.log(dict(figures), step=step)
@@ -106,8 +106,7 @@ def _wandb(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
 
 @contextmanager
 def _mlflow(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
-    import mlflow
-
+    mlflow: Any = import_module("mlflow")
     mlflow.set_experiment(os.environ["MLFLOW_EXPERIMENT_NAME"])
     with mlflow.start_run(run_name=recipe.name):
         yield lambda step, figures: mlflow.log_metrics(dict(figures), step=step)

@@ -31,11 +31,11 @@ def train(seed: int, folder: Path, **changed: Any) -> toy.Solution:
     from alignment.run_folder import RunFolder
 
     values = {
-        "max_steps": 40,
+        "max_steps": 24,
         "learning_rate": 3e-3,
         "lr_scheduler_type": "linear",
-        "per_device_train_batch_size": 256,
-        "num_mini_batches": 2,
+        "per_device_train_batch_size": 128,
+        "num_mini_batches": 4,
         "num_ppo_epochs": 4,
         "local_rollout_forward_batch_size": 512,
         "max_completion_length": toy.LENGTH,

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from alignment.overoptimisation import Alarm, OveroptimisationMonitor, Point, fit_gold, points_of, watch
+from alignment.run_folder import RunFolder
 
 BATCHES = 300
 HEALTHY = {
@@ -84,6 +85,23 @@ def test_batches_without_a_number_are_passed_over():
     assert points_of([{"step": 1, "reward": 1.0, "kl": 2}, {"step": 2, "reward": 1, "gold_reward": 2, "kl": 3}]) == [
         Point(2, 1.0, 2.0, 3.0)
     ]
+
+
+def test_a_run_says_so_in_its_metrics_once_even_when_it_is_resumed_in_between(tmp_path):
+    from types import SimpleNamespace
+
+    from alignment.callbacks import MetricsToFolder
+
+    folder, points = RunFolder(tmp_path), noisy(parting, 0, noise=0.1, furthest=10)
+    for part in (points[:100], points[100:]):
+        callback = MetricsToFolder(folder)
+        state = SimpleNamespace(is_world_process_zero=True, global_step=0, max_steps=BATCHES)
+        callback.on_train_begin(None, state, None)
+        for point in part:
+            state.global_step = point.step
+            callback.on_log(None, state, None, {"reward": point.proxy, "rewards/gold/mean": point.gold, "kl": point.kl})
+    told = [(line["step"], line["overoptimisation_alarm"]) for line in folder.metrics() if len(line) > 4]
+    assert told == [(alarm.step, str(alarm)) for alarm in watch(points)] and len(told) == 1
 
 
 def test_an_alarm_says_what_happened_in_one_line():

@@ -17,7 +17,7 @@ from alignment.training_arguments import training_arguments
 # peft asks transformers for a property by the name that transformers has given up.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
-WORDS = "the fire in the middle of a house keeps bread and people warm while rain falls on roof and road".split()
+WORDS = ["the", "fire", "in", "a", "house", "keeps", "bread", "and", "people", "warm", "while", "rain", "falls", "on"]
 TALK = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "Is it warm?"},

@@ -1,4 +1,4 @@
-"""A run's report shows what was logged and no more, holds untrusted text as text, and is the same for the same files."""
+"""A run's report shows what was logged and no more, holds untrusted text as text, and is the same bytes again."""
 
 import json
 import re
@@ -24,7 +24,9 @@ def folder(tmp_path):
         made.log(step, {"loss": 2 / step, "reward": step / 10, "reward_std": 0.3, "kl": step / 20, "entropy": 1.5})
     made.log(40, {"eval_loss": 0.4, "train_runtime": 12.5})
     made.sample(1, "Who are you?", NASTY, reward=0.25)
-    made.note(status="finished", started=1e9, finished=1e9 + 90, metrics={"loss": 0.05}, data={"rows": 12, "dropped": []})
+    made.note(
+        status="finished", started=1e9, finished=1e9 + 90, metrics={"loss": 0.05}, data={"rows": 12, "dropped": []}
+    )
     return made
 
 
@@ -146,7 +148,7 @@ def test_samples_are_spread_over_the_run_and_cut_where_they_are_long(tmp_path):
         for number in range(SAMPLES_A_STEP + 2):
             made.sample(step, "ask", f"{number} " + "x" * 3 * LONGEST_SAMPLE)
     shown = gather(made).samples
-    assert list(shown)[0] == 0 and list(shown)[-1] == 999 and len(shown) == SAMPLE_STEPS
+    assert min(shown) == 0 and max(shown) == 999 and len(shown) == SAMPLE_STEPS
     assert all(len(lines) == SAMPLES_A_STEP for lines in shown.values())
     assert f"[{2 * LONGEST_SAMPLE + 2} characters more]" in page_of(made)
 

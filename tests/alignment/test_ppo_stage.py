@@ -1,0 +1,145 @@
+"""`ppo` as a stage: from a recipe to a served artefact's folder; signals; several processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="PPO needs torch")
+pytest.importorskip("trl", reason="PPO stands on TRL's utilities")
+pytest.importorskip("alignment.data", reason="the stage reads its prompts with alignment.data")
+
+from alignment import ppo
+from alignment.errors import DataError, RecipeError, Stopped
+from alignment.recipe import make_recipe
+from alignment.run_folder import RunFolder
+from benchmarks import ppo_toy
+
+# transformers 5.19 warns about the name that peft 0.21 asks by.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+ROOT = Path(__file__).resolve().parents[2]
+REWARD = """
+import os, signal
+calls = []
+def count(completion_ids):
+    calls.append(1)
+    if os.environ.get("STOP_AT") == str(len(calls)):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return [float(sum(token == 2 for token in ids)) for ids in completion_ids]
+def fails(completions):
+    raise KeyError("answer")
+"""
+
+
+@pytest.fixture
+def plain(tmp_path):
+    model = tmp_path / "model"
+    ppo_toy.policy(5, torch.float32).save_pretrained(model)
+    ppo_toy.tokenizer().save_pretrained(model)
+    (tmp_path / "reward.py").write_text(REWARD)
+    prompts = ["a b", "b c", "c a b", "a a a a a a a a"]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps({"prompt": text}) + "\n" for text in prompts))
+    return {
+        "stage": "ppo",
+        "name": "toy",
+        "output": str(tmp_path / "run"),
+        "model": {"path": str(model)},
+        "lora": {"r": 2, "target_modules": ["q_proj", "v_proj"]},
+        "data": {"train": str(tmp_path / "prompts.jsonl"), "format": "prompt"},
+        "reward": {"function": f"{tmp_path / 'reward.py'}:count"},
+        "training": {
+            "max_steps": 3,
+            "per_device_train_batch_size": 4,
+            "max_completion_length": 3,
+            "max_prompt_length": 4,
+            "learning_rate": 1e-3,
+        },
+    }
+
+
+def test_a_run_leaves_an_adapter_and_says_what_it_did(plain):
+    folder = ppo.run(make_recipe(plain))
+    state = folder.state
+    assert state["status"] == "finished" and state["kind"] == "adapter"
+    assert state["base"] == plain["model"]["path"] and len(state["base_sha256"]) == 64
+    assert state["data"]["too_long"] == [{"index": 3, "tokens": 8}], "left out, and listed"
+    assert {"reward", "kl"} <= set(state["metrics"])
+    assert (folder.model / "adapter_model.safetensors").exists() and (folder.model / "tokenizer.json").exists()
+    assert len(folder.metrics()) == 3
+
+
+def test_whole_weights_can_be_loaded_again(plain):
+    from transformers import AutoModelForCausalLM
+
+    folder = ppo.run(make_recipe({**plain, "lora": None}))
+    assert folder.state["kind"] == "model" and folder.state["base"] == ""
+    AutoModelForCausalLM.from_pretrained(folder.model)
+
+
+def test_a_signal_ends_it_after_a_checkpoint_and_resume_ends_where_it_would_have(plain, tmp_path, monkeypatch):
+    whole = ppo.run(make_recipe({**plain, "output": str(tmp_path / "whole")}))
+    monkeypatch.setenv("STOP_AT", "2")
+    with pytest.raises(Stopped, match="Go on with --resume"):
+        ppo.run(make_recipe(plain))
+    stopped = RunFolder(Path(plain["output"]))
+    assert stopped.state["status"] == "stopped" and [p.name for p in stopped.checkpoints()] == ["checkpoint-2"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    monkeypatch.delenv("STOP_AT")
+    folder = ppo.run(make_recipe(plain), resume=True)
+    weights = "adapter_model.safetensors"
+    assert (folder.model / weights).read_bytes() == (whole.model / weights).read_bytes()
+    assert folder.metrics() == whole.metrics()
+
+
+def test_a_run_that_fails_says_why(plain, tmp_path):
+    plain["reward"] = {"function": f"{tmp_path / 'reward.py'}:fails"}
+    with pytest.raises(DataError, match="fails raised KeyError"):
+        ppo.run(make_recipe(plain))
+    state = RunFolder(Path(plain["output"])).state
+    assert state["status"] == "failed" and "KeyError" in state["error"]
+
+
+def test_without_a_reward_it_is_refused(plain):
+    with pytest.raises(RecipeError, match="ppo has no reward"):
+        ppo.run(make_recipe({**plain, "reward": {}}))
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_policy(plain, tmp_path):
+    """Each takes half of the episodes; the weights stay the same in both, and the figures are those of all."""
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import json, sys, torch\n"
+        "torch.set_num_threads(1)\n"
+        "from alignment import ppo_trainer\n"
+        "from alignment.ppo import run\n"
+        "from alignment.recipe import make_recipe\n"
+        "save = ppo_trainer.PPOTrainer.save_model\n"
+        "def checked(self):\n"
+        "    ours = torch.cat([p.detach().flatten() for p in self.model.parameters() if p.requires_grad])\n"
+        "    both = self.accelerator.gather(ours[None])\n"
+        "    assert self.accelerator.num_processes == 2 and torch.equal(both[0], both[1]), 'the processes differ'\n"
+        "    save(self)\n"
+        "ppo_trainer.PPOTrainer.save_model = checked\n"
+        "run(make_recipe(json.load(open(sys.argv[1]))))\n"
+    )
+    (tmp_path / "recipe.json").write_text(json.dumps(plain))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    environment["ACCELERATE_USE_CPU"] = "true"  # what `accelerate launch --cpu` says
+    done = subprocess.run(
+        [*command, str(script), str(tmp_path / "recipe.json")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = RunFolder(Path(plain["output"]))
+    assert folder.state["status"] == "finished" and len(folder.metrics()) == 3
+    assert folder.metrics()[-1]["epoch"] == pytest.approx(3 * 8 / 3)
