@@ -316,3 +316,14 @@ def test_a_model_that_is_no_decoder_is_told_and_the_rest_is_shown(recipe, tmp_pa
     AutoTokenizer.from_pretrained(asked.model.path).save_pretrained(folder)
     found = dry_run(recipe([said(1)], model={"path": str(folder)}), time_it=False)
     assert found.memory is None and "memory: unknown" in str(found) and found.steps
+
+
+def test_of_a_new_model_the_tokenizer_is_made_first_and_its_texts_are_packed(recipe):
+    rows = [{"text": f"There were {n} geese, and then there were more of them by the pond."} for n in range(200)]
+    sizes = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "vocab_size": 300}
+    asked = recipe(rows, stage="pretrain", training={"max_length": 32}, model={}, architecture=sizes)
+    found = dry_run(asked)
+    sequences = -(-found.masks.tokens // 32)
+    assert found.packed and found.steps == -(-sequences // 2) * 3
+    assert found.memory.length == 32 and found.timing.tokens == 2 * 32
+    assert "about: rows share sequences" in str(found)
