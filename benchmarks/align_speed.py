@@ -176,6 +176,7 @@ def compare(stage: str, model: Path, rounds: int, steps: int) -> dict[str, objec
             rates[name].append(figures["tokens/s"])
         ratios.append(found["hearth"]["tokens/s"] / found["trl"]["tokens/s"])
         wholes.append(found["trl"]["whole"] / found["hearth"]["whole"])
+        print(f"{stage}, round {turn + 1} of {rounds}: {ratios[-1]:.3f}", file=sys.stderr, flush=True)
     ratio, whole = mean(ratios), mean(wholes)
     return {
         "stage": stage,

@@ -235,11 +235,11 @@ def test_of_several_checkpoints_those_that_the_limit_allows_and_the_best_stay(tm
     held = {"train": support.write(tmp_path / "a.jsonl", support.ROWS["sft"][:8])}
     held |= {"eval": support.write(tmp_path / "b.jsonl", support.ROWS["sft"][8:])}
     best = {"eval_strategy": "steps", "eval_steps": 1, "load_best_model_at_end": True, "metric_for_best_model": "loss"}
-    rising = {"learning_rate": 1.0, "max_steps": 5}  # a step too far: the first evaluation is the best
-    settings = {"save_steps": 1, "save_total_limit": 2, **best, **rising}
+    worst = {"greater_is_better": True, "max_steps": 5}  # the best is then an early one
+    settings = {"save_steps": 1, "save_total_limit": 2, **best, **worst}
     folder = train(recipe("sft", tmp_path, tiny_llama, data=held, training=settings))
     evaluations = {line["step"]: line["eval_loss"] for line in folder.metrics() if "eval_loss" in line}
-    first = min(evaluations, key=evaluations.get)
+    first = max(evaluations, key=evaluations.get)
     assert first < 4 and [step_of(p) for p in folder.checkpoints()] == [first, 5]
     state = json.loads((folder.checkpoints()[-1] / "trainer_state.json").read_text())
     assert state["best_model_checkpoint"] == str(folder.path / f"checkpoint-{first}")
