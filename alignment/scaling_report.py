@@ -108,7 +108,7 @@ def optimum_rows(law: ScalingLaw) -> list[tuple[str, ...]]:
 
 def run_rows(law: ScalingLaw, unique_tokens: int) -> list[tuple[str, ...]]:
     """One row a run."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for one in sorted(law.measured, key=lambda m: (m.parameters, m.tokens)):
         flops, law_says = 6.0 * one.parameters * one.tokens, law.loss(one.parameters, one.tokens)
         passes = f"{one.tokens / unique_tokens:.2f}" if unique_tokens else ""
