@@ -227,7 +227,8 @@ class PPOTrainer:
         if self.config.max_steps > 0:
             return int(self.config.max_steps)
         episodes = self.config.episodes * self.accelerator.num_processes
-        return int(math.ceil(self.config.num_train_epochs * len(self.rows) / episodes))
+        steps: int = math.ceil(self.config.num_train_epochs * len(self.rows) / episodes)
+        return steps
 
     def _due(self, strategy: Any, value: float | None, last: bool = False) -> bool:
         if str(getattr(strategy, "value", strategy)) == "no":
