@@ -1,7 +1,7 @@
 """PPO's arithmetic, on tensors alone: means over live tokens, rewards, advantages, two clipped losses, diagnostics.
 
 Shapes: B episodes of at most T response tokens. `live` is (B, T), true up to and with an episode's last token.
-`weights` is (B, T), 0 where not live; 1 for a sampled episode's tokens, its probability where all episodes are enumerated.
+`weights` is (B, T), 0 where not live; 1 for a sampled episode's tokens, its probability where all are enumerated.
 
 Sources: Schulman et al. 2016 (GAE), Schulman et al. 2017 (PPO), Ziegler et al. 2019, Stiennon et al. 2020, and Huang et
 al. 2024, "The N+ Implementation Details of RLHF with PPO", whose details are named where they are used.

@@ -246,7 +246,7 @@ class PPOTrainer:
 
 def make_accelerator(config: PPOConfig) -> Any:
     """accelerate's, as the configuration and `accelerate launch` say."""
-    from accelerate import Accelerator
+    from accelerate import Accelerator  # type: ignore[import-untyped]
 
     precision = "bf16" if config.bf16 else "fp16" if config.fp16 else "no"
     with contextlib.suppress(AttributeError):
