@@ -30,10 +30,12 @@ def run(recipe: Recipe, resume: bool = False) -> RunFolder:
         TrainingError: the run diverged, was stopped, or could not write; its last checkpoint is whole.
     """
     require_training()
-    from accelerate import PartialState
+    import torch
+    from accelerate import PartialState  # type: ignore[import-untyped]
 
-    with PartialState().main_process_first():
-        main = PartialState().is_main_process
+    processes = PartialState(cpu=not torch.cuda.is_available())
+    with processes.main_process_first():
+        main = processes.is_main_process
         # A second process would take the folder that the first has just made for another run's.
         folder = open_run(recipe, resume or not main)
     try:

@@ -1,7 +1,7 @@
 """PPO's arithmetic, on tensors alone: means over live tokens, rewards, advantages, two clipped losses, diagnostics.
 
-Shapes: B episodes of at most T response tokens. `live` is (B, T), true up to and with an episode's last token. `weights`
-is (B, T), 0 where not live; 1 for a sampled episode's tokens, its probability where all episodes are enumerated.
+Shapes: B episodes of at most T response tokens. `live` is (B, T), true up to and with an episode's last token.
+`weights` is (B, T), 0 where not live; 1 for a sampled episode's tokens, its probability where all are enumerated.
 
 Sources: Schulman et al. 2016 (GAE), Schulman et al. 2017 (PPO), Ziegler et al. 2019, Stiennon et al. 2020, and Huang et
 al. 2024, "The N+ Implementation Details of RLHF with PPO", whose details are named where they are used.
@@ -28,8 +28,9 @@ def alone(values: Tensor) -> Tensor:
 
 def masked_mean(values: Tensor, weights: Tensor, reduce: Reduce = alone) -> Tensor:
     """Scalar: the mean of `values` over live tokens, of all processes; 0 when there is none."""
-    total, count = reduce(torch.stack([(values * weights).sum(), weights.sum()]))
-    return total / count.clamp(min=EPSILON)
+    sums = reduce(torch.stack([(values * weights).sum(), weights.sum()]))
+    mean: Tensor = sums[0] / sums[1].clamp(min=EPSILON)
+    return mean
 
 
 def masked_whiten(values: Tensor, weights: Tensor, shift_mean: bool = True, reduce: Reduce = alone) -> Tensor:

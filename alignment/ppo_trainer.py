@@ -227,7 +227,8 @@ class PPOTrainer:
         if self.config.max_steps > 0:
             return int(self.config.max_steps)
         episodes = self.config.episodes * self.accelerator.num_processes
-        return int(math.ceil(self.config.num_train_epochs * len(self.rows) / episodes))
+        steps: int = math.ceil(self.config.num_train_epochs * len(self.rows) / episodes)
+        return steps
 
     def _due(self, strategy: Any, value: float | None, last: bool = False) -> bool:
         if str(getattr(strategy, "value", strategy)) == "no":
@@ -245,7 +246,7 @@ class PPOTrainer:
 
 def make_accelerator(config: PPOConfig) -> Any:
     """accelerate's, as the configuration and `accelerate launch` say."""
-    from accelerate import Accelerator
+    from accelerate import Accelerator  # type: ignore[import-untyped]
 
     precision = "bf16" if config.bf16 else "fp16" if config.fp16 else "no"
     with contextlib.suppress(AttributeError):

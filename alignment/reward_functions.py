@@ -34,8 +34,8 @@ def text_of(completion: Completion) -> str:
 def exact_answer(completions: Sequence[Completion], answer: Sequence[Any], **_: Any) -> list[float]:
     """1 where a completion's final answer is the row's `answer`, else 0.
 
-    The final answer is what follows the last "####", in the row's answer too; without one, the last word. Case, thousands
-    separators, a currency sign before it and a full stop after it do not matter.
+    The final answer is what follows the last "####", in the row's answer too; without one, the last word. Case,
+    thousands separators, a currency sign before it and a full stop after it do not matter.
     """
     return [float(_final(text_of(c)) == _final(str(a))) for c, a in zip(completions, answer, strict=True)]
 

@@ -51,8 +51,8 @@ def gold_function(recipe: Recipe, tokenizer: Any) -> RewardFunction | None:
 def checked(function: Callable[..., Any], name: str, weight: float = 1.0) -> RewardFunction:
     """`function` times `weight`. It gets those columns that it has parameters for.
 
-    The result raises DataError, naming the function and the row, when `function` raises, gives other than one figure for
-    each completion, or one that is no finite number.
+    The result raises DataError, naming the function and the row, when `function` raises, gives other than one figure
+    for each completion, or one that is no finite number.
     """
     wanted = _parameters(function)
 

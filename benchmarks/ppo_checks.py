@@ -1,7 +1,7 @@
 """What must hold of PPO, on the toy of ppo_toy.py: each check is a function of a seed that raises AssertionError.
 
-`alignment.ppo_*` is imported inside the checks, so that they also judge the mutants of ppo_mutants.py. What is checked is
-the code that a run uses: `make_experience`, `update`, `Reference`, `generate`.
+`alignment.ppo_*` is imported inside the checks, so that they also judge the mutants of ppo_mutants.py. What is
+checked is the code that a run uses: `make_experience`, `update`, `Reference`, `generate`.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _with_lora(start: Any, seed: int) -> Any:
 
 
 def enumerated(policy: Any, left: int = 0, right: int = 0) -> Any:
-    """The rollout that holds every episode, weighted by its probability under `policy`; `left`, `right`: more padding."""
+    """The rollout that holds every episode, weighted by its probability under `policy`; `left`, `right`: padding."""
     found = import_module("alignment.ppo_rollout")
     prompts, responses = zip(*toy.episodes(), strict=True)
     rollout = found.collect(prompts, responses, frozenset({toy.STOP}), toy.PAD, "cpu")

@@ -1,4 +1,4 @@
-"""Mistakes that a PPO can make, put into ours one at a time: each must fail a check. `python -m benchmarks.ppo_mutants`.
+"""Mistakes that a PPO can make, put into ours one at a time: each must fail. `python -m benchmarks.ppo_mutants`.
 
 A mutant is a change of one place of the source. The module it is in is compiled with the change, every `alignment.ppo*`
 module is imported anew around it, and the checks of ppo_checks.py are run; nothing on the disk is touched. A change
@@ -62,7 +62,7 @@ MUTANTS = (
         "torch.ones_like(rollout.live) * rollout.weights.unsqueeze(1)",
         "padding",
     ),
-    Mutant("no temperature", "ppo_critic", "temperature=temperature\n", "temperature=1.0\n"),
+    Mutant("no temperature", "ppo_critic", "temperature=temperature,", "temperature=1.0,"),
     Mutant(
         "reference at another temperature",
         "ppo_critic",
@@ -170,7 +170,7 @@ def caught_by(mutant: Mutant, seed: int, checks: tuple[Callable[[int], None], ..
         for check in checks:
             try:
                 check(seed)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # a mutant may fail in any way
                 return f"{check.__name__}: {str(error) or type(error).__name__}"
     return ""
 

@@ -1,6 +1,6 @@
 """How near a trained policy comes to the best one, where the best one is known: `python -m benchmarks.ppo_trained`.
 
-On the toy of ppo_toy.py the best policy is pi*(y) ~ ref(y) exp(r(y) / beta). A run of PPOTrainer, with sampled responses,
+On the toy of ppo_toy.py the best policy is pi*(y) ~ ref(y) exp(r(y) / beta). A run of PPOTrainer on samples
 counts as right when it has gained at least 0.98 of J* - J_ref and its KL to pi* is at most 0.1 nats.
 """
 
@@ -31,7 +31,7 @@ def train(seed: int, folder: Path, **changed: Any) -> toy.Solution:
     from alignment.run_folder import RunFolder
 
     values = {
-        "max_steps": 24,
+        "max_steps": 36,
         "learning_rate": 3e-3,
         "lr_scheduler_type": "linear",
         "per_device_train_batch_size": 128,

@@ -1,4 +1,4 @@
-"""What is drawn is what is scored: stop tokens, masks, padding, and a distribution that nothing but temperature bends."""
+"""What is drawn is what is scored: stop tokens, masks, padding, a distribution that nothing but temperature bends."""
 
 # ruff: noqa: E402  # imports come after the skips
 

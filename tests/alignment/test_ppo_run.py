@@ -46,7 +46,7 @@ def count_a(completion_ids):
     return [float(sum(token == 2 for token in ids)) for ids in completion_ids]
 
 
-def trainer(folder, model, lora=None, rewards=(count_a,), gold=None, adapter="", **training):
+def trainer(folder, model, lora=None, rewards=(count_a,), gold=None, adapter="", tracking=(), **training):
     folder.mkdir(parents=True, exist_ok=True)
     values = {
         "max_steps": 4,
@@ -70,6 +70,7 @@ def trainer(folder, model, lora=None, rewards=(count_a,), gold=None, adapter="",
             "model": {"path": str(model), "adapter": str(adapter)},
             "lora": lora,
             "training": values,
+            "tracking": list(tracking),
         }
     )
     run = RunFolder(folder)
@@ -134,6 +135,12 @@ def test_metrics_have_their_names_and_samples_their_figures(tmp_path, toy_model)
     assert line["gold_reward"] == 0.25 and 0 <= line["eos_share"] <= 1 and 1 <= line["response_length"] <= 3
     sample = made.folder.samples()[0]
     assert {"step", "prompt", "response", "reward", "gold_reward"} <= set(sample)
+
+
+def test_trackers_of_transformers_get_the_same_figures(tmp_path, toy_model):
+    pytest.importorskip("tensorboard", reason="tracking by TensorBoard needs it")
+    trainer(tmp_path, toy_model, LORA, tracking=("tensorboard",), max_steps=1).train()
+    assert list(tmp_path.rglob("events.out.tfevents.*"))
 
 
 def test_the_first_step_of_an_adapter_has_no_kl_and_a_ratio_of_1(tmp_path, toy_model):

@@ -1,4 +1,4 @@
-"""Responses from a running vLLM: the ids that it drew are the ids that are scored, from the adapter as it is trained."""
+"""Responses from a running vLLM: the ids that it drew are the ids that are scored, from the adapter in training."""
 
 # ruff: noqa: E402  # imports come after the skips
 
