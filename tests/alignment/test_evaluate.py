@@ -85,7 +85,8 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
         ([0.0] * 20, [1.0] * 20, GateRules(), False),
         ([0.5] * 20, [0.5] * 20, GateRules(), False),  # not better
         ([0.5] * 20, [0.5] * 20, GateRules(min_win_rate=0.45), True),  # not worse
-        ([1.0] * 3 + [0.0], [0.0] * 3 + [1.0], GateRules(), False),  # too few to tell
+        ([1.0] * 12 + [0.0] * 8, [0.0] * 12 + [1.0] * 8, GateRules(), False),  # more often better, and not for sure
+        ([1.0] * 16 + [0.0] * 4, [0.0] * 16 + [1.0] * 4, GateRules(), True),
         ([0.5] * 20, [0.5] * 20, GateRules(min_win_rate=None), True),
         ([1.0] * 4 + [0.5], [0.0] * 4 + [0.5], GateRules(), False),  # a bootstrap over five is sure too soon
         ([1.0] * 4 + [0.5], [0.0] * 4 + [0.5], GateRules(min_questions=5), True),
