@@ -141,7 +141,7 @@ class Recipe:
     Attributes:
         stage: which.
         name: of the artefact; letters, digits, `-`, `_` and `.`.
-        output: the run's folder; empty means one under the settings' `runs`.
+        output: the run's folder; empty means `runs/<name>`, or where the settings' `runs` says.
         seed: of initialisation, order and sampling.
         training: keys of the stage's own configuration (TRL's SFTConfig, DPOConfig, …; our PPOConfig), checked by name.
         tracking: of "tensorboard", "wandb", "mlflow".

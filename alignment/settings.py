@@ -10,12 +10,12 @@ from decoder.settings import home, section
 
 @dataclass(frozen=True, slots=True)
 class AlignmentSettings:
-    """Empty paths stand for folders and files under `home()`.
+    """Empty paths stand for the defaults; `models` and `feedback` are under `home()`.
 
     Attributes:
         models: the registry's folder; `models/` by default.
         feedback: the feedback store's file; `feedback.sqlite` by default.
-        runs: where runs are kept whose recipe names no output; `runs/` by default.
+        runs: where runs are kept whose recipe names no output; by default `runs/` in the working directory.
     """
 
     models: str = ""
@@ -35,7 +35,7 @@ class AlignmentSettings:
     @property
     def runs_folder(self) -> Path:
         """Where runs are kept."""
-        return Path(self.runs).expanduser() if self.runs else home() / "runs"
+        return Path(self.runs or "runs").expanduser()
 
 
 def alignment_settings() -> AlignmentSettings:
