@@ -185,12 +185,15 @@ def _spare_token(tokenizer: Any) -> str:
 
 
 def _registered(path: str) -> Path | None:
-    """The folder of a registered artefact."""
-    from alignment.settings import alignment_settings
+    """The folder of a registered artefact, by its id or its name; None when nothing is called so."""
+    from alignment.errors import RegistryError
+    from alignment.registry_artefact import models_folder
+    from alignment.registry_names import find_id
 
-    if "/" in path or path in ("", ".", ".."):
+    try:
+        folder = models_folder() / find_id(path) / "model"
+    except RegistryError:
         return None
-    folder = alignment_settings().models_folder / path / "model"
     return folder if folder.is_dir() else None
 
 

@@ -186,4 +186,4 @@ def test_budgets_are_written_short(text, tokens):
 def test_the_ladder_that_ships_has_sixteen_rungs_of_four_sizes():
     held = rungs(load_ladder("scaling-small"))
     assert len(held) == 16 and {rung.size for rung in held} == {"w32", "w64", "w96", "w128"}
-    assert [rung.recipe.training["max_steps"] for rung in held[::4]] == [94, 188, 375, 750]
+    assert [rung.recipe.training["max_steps"] for rung in held[::4]] == [188, 375, 750, 1500]

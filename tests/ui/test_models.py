@@ -98,3 +98,19 @@ def test_bytes_that_steer_a_terminal_are_not_printed(hearth, artefacts, house):
     description.write_text(json.dumps(facts))
     for words in (("list",), ("show", artefacts[0])):
         assert "\x1b" not in hearth("models", *words).out
+
+
+def test_an_artefact_is_found_by_its_name_and_by_how_its_id_begins(hearth, artefacts, house):
+    one, two, _ = artefacts
+    assert hearth("models", "show", "one", "--json").json["id"] == one
+    assert hearth("models", "show", two[:8], "--json").json["id"] == two
+    path = house / "runs" / "again"
+    (path / "model").mkdir(parents=True)
+    (path / "recipe.yaml").write_text(json.dumps(as_plain(make_recipe({"stage": "sft", "name": "one"}))))
+    (path / "model" / "adapter_model.safetensors").write_bytes(b"newer")
+    RunFolder(path).note(status="finished", kind="adapter", name="one", stage="sft", metrics={}, base="/models/base")
+    newer = register(RunFolder(path)).id
+    assert hearth("models", "show", "one", "--json").json["id"] == newer
+    assert hearth("models", "show", "../one").code == 2
+    unknown = hearth("models", "show", "onion")
+    assert unknown.code == 2 and "there is no artefact onion" in unknown.err

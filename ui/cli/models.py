@@ -10,6 +10,7 @@ import typer
 
 from ui.cli import models_gate
 from ui.cli.main import COMMANDS, new_app
+from ui.cli.models_gate import Id, known
 from ui.cli.options import Debug, Json
 from ui.cli.output import print_json, print_table, print_text, remark
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from alignment.registry_diff import Difference
 
 app = new_app(help=COMMANDS["models"], no_args_is_help=True)
-models_gate.add_to(app)
 
-Id = Annotated[str, typer.Argument(help="An artefact, by the id that `list` shows.", show_default=False)]
+
 Server = Annotated[str, typer.Option("--server", metavar="NAME", help="Which `hearth serve`; the only one by default.")]
 MOST_MODULES = 20
+models_gate.add_to(app)
 
 
 @app.command("list")
@@ -128,7 +129,7 @@ def verify(
     from alignment.registry import list_artefacts
     from alignment.registry import verify as check
 
-    ids = [model] if model else [each.id for each in list_artefacts()]
+    ids = [known(model)] if model else [each.id for each in list_artefacts()]
     for each in ids:
         check(each)
     _say(json, {"verified": ids}, f"{len(ids)} as registered")

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from decoder.server import RunningServer
 
 STEP = "reading the command line"
-Id = Annotated[str, typer.Argument(help="An artefact, by the id that `list` shows.", show_default=False)]
+
+
+def known(given: str) -> str:
+    """The id of what was named on the command line. Raises RegistryError."""
+    from alignment.registry_names import find_id
+
+    return find_id(given)
+
+
+Id = Annotated[
+    str,
+    typer.Argument(help="An artefact: its id, or a recipe's name for the newest.", show_default=False, callback=known),
+]
 Server = Annotated[str, typer.Option("--server", metavar="NAME", help="Which `hearth serve`; the only one by default.")]
 File = Path | None
 Prompts = Annotated[File, typer.Option(metavar="FILE", help='Prompts to compare answers on: {"prompt": "…"} a line.')]
@@ -113,7 +125,7 @@ def evaluate(
     )  # fmt: skip
     running = attach(server)
     load(model, running)
-    other = running.model if baseline == "base" else baseline or alias.resolve(running.model)
+    other = running.model if baseline == "base" else known(baseline) if baseline else alias.resolve(running.model)
     if other == model:
         raise UsageError(STEP, f"{model} is what answers now", "Give --baseline base, or another id")
     if other != running.model:
