@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import typing
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from alignment.errors import RecipeError
@@ -19,11 +21,20 @@ OURS = {
     "seed": "seed",
     "report_to": "tracking",
     "model_init_kwargs": "model",
+    "chat_template_path": "model.chat_template",
+    "dataset_text_field": "data.columns",
+    "dataset_kwargs": "",
+    "eos_token": "",
+    "pad_token": "",
     "push_to_hub": "",
     "trust_remote_code": "",
     "resume_from_checkpoint": "--resume",
 }
-"""Keys that another part of the recipe says, or that are never set."""
+"""Keys that another part of the recipe says, or that are never set: with some, TRL would train on other tokens than
+those that the guard has looked at."""
+NAMES = {bool: "true or false", int: "a whole number", float: "a number"}
+COUNTS = ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps")
+STRATEGIES = ("eval_strategy", "save_strategy", "logging_strategy")
 
 
 def training_arguments(recipe: Recipe, folder: RunFolder, config: str, **house: Any) -> Any:
@@ -33,7 +44,8 @@ def training_arguments(recipe: Recipe, folder: RunFolder, config: str, **house: 
         house: our defaults for this stage, which the recipe's keys override.
 
     Raises:
-        RecipeError: a key is unknown or said elsewhere, the class refuses a value, or a tracker is not there.
+        RecipeError: a key is unknown or said elsewhere, a value is of another kind or refused by the class, or a
+            tracker is not there.
     """
     import torch
 
@@ -53,7 +65,7 @@ def training_arguments(recipe: Recipe, folder: RunFolder, config: str, **house: 
     always = {"output_dir": str(folder.path), "seed": recipe.seed, "report_to": list(recipe.tracking) or "none"}
     defaults = {"use_cpu": not gpu, "bf16": gpu, **checkpointing, "disable_tqdm": True, **house}
     values = {key: value for key, value in defaults.items() if key in known}
-    values |= {key: _number(value, known[key]) for key, value in recipe.training.items()}
+    values |= _values(cls, recipe.training)
     values |= {key: value for key, value in always.items() if key in known}
     try:
         return cls(**values)
@@ -61,12 +73,38 @@ def training_arguments(recipe: Recipe, folder: RunFolder, config: str, **house: 
         raise RecipeError(STEP, f"training: {error}", "Mend the recipe") from error
 
 
-def _number(value: Any, field: dataclasses.Field[Any]) -> Any:
-    """YAML 1.1 reads 1e-4 as text."""
-    if isinstance(value, str) and "float" in str(field.type):
+def _values(cls: type, training: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's values, each of the kind that the class says: transformers itself trips over them only later."""
+    hints = typing.get_type_hints(cls)
+    return {key: _value(key, value, hints[key]) for key, value in training.items()}
+
+
+def _value(key: str, value: Any, hint: Any) -> Any:
+    """The value; what is not one of NAMES in the class is left to the class."""
+    kinds = [kind for kind in (typing.get_args(hint) or (hint,)) if kind is not type(None)]
+    if value is False and key in STRATEGIES:
+        return "no"  # which YAML 1.1 reads as false
+    if value is None or len(kinds) != 1 or kinds[0] not in NAMES:
+        return value
+    made = _as_kind(value, kinds[0])
+    if made is None:
+        raise RecipeError(STEP, f"training.{key} is {value!r}, not {NAMES[kinds[0]]}", f"Give {NAMES[kinds[0]]}")
+    if key in COUNTS and made < 1:
+        raise RecipeError(STEP, f"training.{key} is {value!r}", "Give at least 1")
+    return made
+
+
+def _as_kind(value: Any, kind: type) -> Any:
+    """The value as a bool, int or float; None when it is none. YAML 1.1 reads 1e-4 as text."""
+    if kind is bool or isinstance(value, bool):
+        return value if kind is bool and isinstance(value, bool) else None
+    if kind is float and isinstance(value, str):
         try:
             return float(value)
         except ValueError:
-            remedy = "Give a number"
-            raise RecipeError(STEP, f"training.{field.name} is {value!r}, no number", remedy) from None
-    return value
+            return None
+    if not isinstance(value, (int, float)):
+        return None
+    if kind is float:
+        return value
+    return value if isinstance(value, int) else int(value) if value.is_integer() else None

@@ -4,7 +4,7 @@ import pytest
 
 from alignment.errors import RecipeError
 from alignment.recipe import as_plain, fingerprint, load_recipe, make_recipe
-from alignment.run_folder import open_run
+from alignment.run_folder import folder_of, open_run
 from alignment.training_arguments import training_arguments
 
 TEXT = """
@@ -76,6 +76,39 @@ def test_training_keys_are_those_of_the_stages_own_configuration(file, tmp_path)
         training_arguments(load_recipe(file, ["training.learning_rat=1"]), folder, "trl:SFTConfig")
     with pytest.raises(RecipeError, match="Say it with output"):
         training_arguments(load_recipe(file, ["training.output_dir=x"]), folder, "trl:SFTConfig")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("max_steps=2.5", "training.max_steps is 2.5, not a whole number"),
+        ("max_steps=many", "training.max_steps is 'many', not a whole number"),
+        ("max_length='512'", "training.max_length is '512', not a whole number"),
+        ("per_device_train_batch_size=0", "training.per_device_train_batch_size is 0. Give at least 1"),
+        ("num_train_epochs=[1]", "not a number"),
+        ("learning_rate=fast", "not a number"),
+        ("packing=1", "training.packing is 1, not true or false"),
+        ("max_steps=true", "not a whole number"),
+        ("chat_template_path=other.jinja", "Say it with model.chat_template"),  # the guard looks at the tokenizer's
+        ("eos_token=x", "training.eos_token is not set here"),
+        ("dataset_kwargs={skip_prepare_dataset: true}", "training.dataset_kwargs is not set here"),
+    ],
+)
+def test_training_values_of_another_kind_are_refused_before_anything_is_read(file, override, said):
+    pytest.importorskip("trl")
+    recipe = load_recipe(file, [f"training.{override}"])
+    with pytest.raises(RecipeError) as refused:
+        training_arguments(recipe, folder_of(recipe), "trl:SFTConfig")
+    assert said in str(refused.value)
+
+
+def test_training_values_are_taken_as_yaml_writes_them(file):
+    pytest.importorskip("trl")
+    overrides = ["save_strategy=no", "max_steps=3.0", "num_train_epochs=2", "max_length=null", "weight_decay=1e-2"]
+    recipe = load_recipe(file, [f"training.{each}" for each in overrides])  # no is false in YAML 1.1, 1e-2 a text
+    made = training_arguments(recipe, folder_of(recipe), "trl:SFTConfig")
+    assert (made.save_strategy, made.max_steps, made.num_train_epochs) == ("no", 3, 2)
+    assert (made.max_length, made.weight_decay) == (None, 0.01)
 
 
 def test_a_run_is_gone_on_with_only_on_request_and_only_by_its_own_recipe(file, tmp_path):
