@@ -14,12 +14,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def code_version() -> dict[str, Any]:
     """Hearth's version; in a checkout also the commit, and whether files were changed since."""
-    found: dict[str, Any] = {"hearth": _version("hearth")}
+    found: dict[str, Any] = {"hearth": hearth_version()}
     if (ROOT / ".git").exists():
         commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
         if commit:
             found |= {"commit": commit, "changed": bool(changes)}
     return found
+
+
+def hearth_version() -> str:
+    """Hearth's version; empty where it is not installed."""
+    return _version("hearth")
 
 
 def library_versions() -> dict[str, str]:

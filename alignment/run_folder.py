@@ -16,6 +16,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,13 @@ class RunFolder:
 
     @property
     def state(self) -> dict[str, Any]:
-        """run.json; empty when there is none."""
+        """run.json; empty when there is none. Raises RecipeError when it cannot be read."""
         try:
             found = json.loads(self.state_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except (OSError, ValueError) as error:
+            raise RecipeError(STEP, f"{self.state_file} cannot be read: {error}", "Give another output") from error
         return found if isinstance(found, dict) else {}
 
     def note(self, **values: Any) -> None:
@@ -120,10 +123,15 @@ def check_run(recipe: Recipe, resume: bool) -> RunFolder:
     """The run's folder, when a run may begin or go on there; nothing is made.
 
     Raises:
-        RecipeError: it holds a run and `resume` is false, or the run that it holds is of another recipe.
+        RecipeError: it holds a run and `resume` is false, the run that it holds is of another recipe, it holds a model
+            of another origin, or it cannot be made or written.
     """
     folder = folder_of(recipe)
     path, known = folder.path, folder.state
+    _check_place(path)
+    if not known and (folder.model.exists() or folder.checkpoints()):
+        cause = f"{path} holds a model or checkpoints, and no run.json that says of which run"
+        raise RecipeError(STEP, cause, "Give another output")
     if known and not resume:
         raise RecipeError(STEP, f"{path} already holds a run", "Add --resume to go on with it, or give another output")
     if known and known.get("recipe_sha256") != fingerprint(recipe):
@@ -144,13 +152,63 @@ def open_run(recipe: Recipe, resume: bool = False) -> RunFolder:
     except OSError as error:
         raise RecipeError(STEP, f"{path} cannot be made: {error.strerror}", "Give another output") from error
     if not known:
-        import yaml
-
-        text = yaml.safe_dump(as_plain(recipe), sort_keys=False, allow_unicode=True)
-        (path / "recipe.yaml").write_text(text, encoding="utf-8")
+        _write_recipe(path / "recipe.yaml", recipe)
         folder.note(stage=recipe.stage, name=recipe.name, recipe_sha256=fingerprint(recipe), started=time.time())
-    folder.note(status="running", pid=os.getpid())
+    folder.note(status="running", pid=os.getpid(), versions=_versions())
     return folder
+
+
+@contextmanager
+def alone(folder: RunFolder) -> Iterator[None]:
+    """Keep other processes from going on with the same run meanwhile.
+
+    Raises:
+        RecipeError: one does so already, or the folder cannot be made.
+    """
+    import fcntl
+
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder.path, os.O_RDONLY)
+    except OSError as error:
+        raise RecipeError(STEP, f"{folder.path} cannot be made: {error.strerror}", "Give another output") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        cause = f"another process (pid {folder.state.get('pid')}) trains in {folder.path}"
+        raise RecipeError(STEP, cause, "Wait until it ends") from error
+    except OSError:
+        pass  # a file system without locks: two runs at once are then the user's to avoid
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a path that is no folder, or below one where nothing can be written. Raises RecipeError."""
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise RecipeError(STEP, f"{there} is a file, not a folder", "Give another output")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RecipeError(STEP, f"nothing can be written in {there}", "Give another output")
+
+
+def _write_recipe(file: Path, recipe: Recipe) -> None:
+    import yaml
+
+    text = yaml.safe_dump(as_plain(recipe), sort_keys=False, allow_unicode=True)
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CheckpointFailed("noting the recipe", str(error), "Free some space") from error
+
+
+def _versions() -> dict[str, str]:
+    from alignment.registry_code import hearth_version, library_versions
+
+    return {"hearth": hearth_version(), **library_versions()}
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:

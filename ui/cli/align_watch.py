@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from decoder.errors import HearthError
 from ui.cli.output import remark, spinner
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Progress:
         return ", ".join([*parts, *([f"{left} left"] if left else [])])
 
     def _total(self) -> int:
-        with contextlib.suppress(ValueError, OSError):
+        with contextlib.suppress(ValueError, OSError, HearthError):
             return int(self.folder.state.get("max_steps") or 0)
         return 0
 
