@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from alignment.dry_run_report import DryRun, TooLong
 from alignment.errors import MaskError, ModelError, RecipeError
 from alignment.guard import MaskReport, check_tokenizer, measure
-from alignment.models import check_base, load_tokenizer, require_training, resolve
+from alignment.models import check_base, load_tokenizer, refuse_adapter, require_training, resolve
 from alignment.run_folder import folder_of
 from alignment.stages import STAGES
 from alignment.token_mask import MaskedRow, TokenSequence, as_masked, sequences, training_tokenizer
@@ -111,6 +111,7 @@ def _tokenizer(recipe: Recipe, data: Data, args: Any) -> Any:
         if recipe.stage != "pretrain":
             raise RecipeError("reading the recipe", "model.path is missing", "Say which model is taught")
         return _module(recipe).new_tokenizer(recipe, data.train)  # trained first, on the same rows
+    refuse_adapter(resolve(recipe.model.path))
     tokenizer = load_tokenizer(recipe.model)
     if recipe.model.adapter:
         check_base(Path(resolve(recipe.model.adapter)), resolve(recipe.model.path))

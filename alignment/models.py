@@ -31,12 +31,14 @@ def resolve(path: str) -> str:
 
     Raises ModelError when it looks like a folder and is none.
     """
+    if not path:
+        raise ModelError(STEP, "no model is named", "Say in model.path which model is taught")
     given = Path(path).expanduser()
     if given.is_dir():
         return str(given.resolve())  # an adapter remembers its base by this path, wherever it is loaded later
     if found := _registered(path):
         return str(found)
-    if not path or path.startswith((".", "/", "~")) or path.count("/") != 1:
+    if path.startswith((".", "/", "~")) or path.count("/") != 1:
         raise ModelError(STEP, f"there is no model {path!r}", "Give a folder, a hub name, or an id of `hearth models`")
     return path
 
@@ -57,7 +59,7 @@ def load_tokenizer(section: ModelSection) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(
             source, revision=section.revision or None, trust_remote_code=False, local_files_only=Path(source).is_dir()
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a damaged tokenizer.json makes the libraries raise errors of any kind
         raise ModelError("loading the tokenizer", _first_line(error), "Give a folder with a tokenizer") from error
     if section.chat_template:
         tokenizer.chat_template = _read(Path(section.chat_template).expanduser())
@@ -73,27 +75,52 @@ def load_decoder(section: ModelSection, lora: LoraSection | None = None, trainab
         ModelError: it cannot be loaded, or QLoRA was asked for where there is no GPU.
         WrongBase: the adapter belongs to another base model.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     source = resolve(section.path)
+    refuse_adapter(source)
     try:
         model = AutoModelForCausalLM.from_pretrained(source, **loading_arguments(section, source))
-    except (OSError, ValueError) as error:
-        raise ModelError(STEP, _first_line(error), "Give a folder with safetensors weights") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(STEP, _first_line(error), "Give a folder with whole safetensors weights") from error
     return with_adapter(model, section, source, lora, trainable)
 
 
 def with_adapter(
     model: Any, section: ModelSection, source: str, lora: LoraSection | None, trainable: bool = True
 ) -> Any:
-    """`model` with the section's adapter, a new one, or as it is."""
-    import peft
+    """`model` with the section's adapter, a new one, or as it is.
 
-    if section.adapter:
-        folder = Path(resolve(section.adapter))
+    Raises:
+        ModelError: the adapter cannot be loaded, or does not fit the model.
+        WrongBase: it belongs to another base model.
+    """
+    import peft
+    from safetensors import SafetensorError
+
+    folder = Path(resolve(section.adapter)) if section.adapter else None
+    if folder is not None:
         check_base(folder, source)
-        return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
-    return peft.get_peft_model(model, lora_config(lora)) if lora is not None else model
+    try:
+        if folder is not None:
+            return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+        return peft.get_peft_model(model, lora_config(lora)) if lora is not None else model
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        remedy = "Give a folder that peft saved for this model" if folder is not None else "Mend the section lora"
+        raise ModelError("making the adapter", _first_line(error), remedy) from error
+
+
+def refuse_adapter(source: str) -> None:
+    """Refuse an adapter where a whole model belongs: transformers would load its base and put it on, without a word,
+    and what is trained then would be an adapter of that pair, which no server makes up again.
+
+    Raises ModelError.
+    """
+    folder = Path(source)
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        remedy = "Name its base model in model.path, and the adapter in model.adapter"
+        raise ModelError(STEP, f"{folder} is an adapter, not a whole model", remedy)
 
 
 def lora_config(lora: LoraSection, task_type: str = "CAUSAL_LM") -> LoraConfig:

@@ -43,6 +43,7 @@ def load_network(source: str, section: ModelSection, trained: bool = False) -> A
 
     Raises ModelError: it cannot be loaded, or it is to be `trained` and has no head.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
     from trl.trainer.reward_trainer import suppress_seqcls_warning
 
@@ -50,7 +51,7 @@ def load_network(source: str, section: ModelSection, trained: bool = False) -> A
     try:
         with nullcontext() if trained else suppress_seqcls_warning():
             model, found = AutoModelForSequenceClassification.from_pretrained(source, **arguments)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         cause = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ModelError(STEP, cause, "Give a folder with safetensors weights of a decoder") from error
     if trained and found["missing_keys"]:

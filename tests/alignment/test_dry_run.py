@@ -134,6 +134,9 @@ def test_a_stage_without_tokens_says_what_it_will_do(recipe):
     assert found.masks is None
     assert "15 texts of at most 256 tokens" in str(found)
     assert "6 judgements" in str(found)
+    both = {"rounds": 2, "pair_with": "both"}  # a second sample for each, and twice the pairs
+    said = str(dry_run(recipe([{"prompt": "How many?"}] * 3, stage="constitution", constitution=both, training={})))
+    assert "18 texts" in said and "12 judgements" in said
 
 
 def test_a_run_that_is_already_there_is_told(recipe, tmp_path):
@@ -144,6 +147,9 @@ def test_a_run_that_is_already_there_is_told(recipe, tmp_path):
 def test_what_cannot_be_used_is_an_error(recipe, tmp_path, make_adapter):
     with pytest.raises(RecipeError, match="learning_rate"):
         dry_run(recipe([said(1)], training={"learningrate": 1}), time_it=False)
+    for lora in ({"r": 0}, {"target_modules": ["none"]}):
+        with pytest.raises(ModelError, match="Mend the section lora"):
+            dry_run(recipe([said(1)], lora=lora))
     with pytest.raises(ModelError, match="no model"):
         dry_run(recipe([said(1)], model={"path": "./nowhere"}), time_it=False)
     adapter = make_adapter(1)
