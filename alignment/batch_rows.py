@@ -41,9 +41,9 @@ def sequences(batch: Mapping[str, Any]) -> Iterable[Ids]:
 
 def _prepared(trainer: Any, rows: Sequence[Mapping[str, Any]]) -> Iterable[set[Ids]]:
     """The sequences that each row becomes."""
-    from datasets import Dataset  # type: ignore[import-untyped]
+    from alignment.data_table import as_table
 
-    raw = Dataset.from_list([dict(row) for row in rows])
+    raw = as_table(rows)
     extra = (False, None) if hasattr(trainer, "completion_only_loss") else ()  # SFT's: no packing, no formatting
     made = trainer._prepare_dataset(raw, trainer.processing_class, trainer.args, *extra, "rows")
     for example in made:

@@ -43,6 +43,8 @@ def load_data(section: DataSection, stage: str) -> Data:
     """
     if not 0 <= section.eval_fraction < 1:
         raise DataError(STEP, f"data.eval_fraction is {section.eval_fraction}", "Give a number from 0 to below 1")
+    if section.max_rows < 0:
+        raise DataError(STEP, f"data.max_rows is {section.max_rows}", "Give a number of rows, or 0 for all")
     if not section.train:
         raise DataError(STEP, "data.train is empty", "Name a file, hub:NAME or example:NAME")
     kinds: dict[str, str] = {}

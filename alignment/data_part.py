@@ -98,6 +98,8 @@ def _renamed(row: Row | None, section: DataSection) -> Row | None:
 def _check_columns(raws: Sequence[Raw], section: DataSection, source: str) -> None:
     known = {str(name) for raw in raws for name in raw.row or ()}
     for ours, theirs in section.columns.items():
+        if not isinstance(theirs, str):
+            raise DataError(STEP, f"data.columns.{ours} is {theirs!r}", "Give the name of one column")
         if known and theirs not in known:
             near = difflib.get_close_matches(str(theirs), sorted(known), 1)
             remedy = f"Did you mean {near[0]}?" if near else f"Its columns: {', '.join(sorted(known)[:20])}"

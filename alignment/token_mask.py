@@ -182,13 +182,15 @@ def _conversation(tokenizer: Any, messages: Any, row: Mapping[str, Any], **how: 
     """The tokenizer's own encoding of a conversation, with the text that it encoded."""
     from jinja2 import TemplateError
 
-    tools = row.get("tools")
-    context = {"tools": json.loads(tools) if isinstance(tools, str) else tools, **row.get("chat_template_kwargs", {})}
+    tools, more = row.get("tools"), row.get("chat_template_kwargs") or {}
+    if not isinstance(more, Mapping):
+        raise MaskError(STEP, "its chat_template_kwargs are no object", "Mend the row, or rename the column")
+    context = {"tools": json.loads(tools) if isinstance(tools, str) else tools, **more}
     prompt = bool(how.get("add_generation_prompt"))
-    more = {"tokenizer_kwargs": {"return_offsets_mapping": True}} if tokenizer.is_fast else {}
+    offsets = {"tokenizer_kwargs": {"return_offsets_mapping": True}} if tokenizer.is_fast else {}
     try:
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt, **context)
-        encoded = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, **how, **more, **context)
+        encoded = tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, **how, **offsets, **context)
     except (TemplateError, TypeError, ValueError, KeyError) as error:
         remedy = "Mend the conversation, or give another template in model.chat_template"
         raise MaskError(STEP, f"the chat template cannot render it: {error}", remedy) from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import DataError
-from alignment.models import load_decoder, load_tokenizer, lora_config
+from alignment.errors import DataError, MaskError
+from alignment.models import load_decoder, load_tokenizer, lora_config, refuse_adapter, resolve
 
 if TYPE_CHECKING:
     from alignment.data import Data
@@ -58,7 +59,9 @@ class Job:
 
     def datasets(self) -> dict[str, Any]:
         """The keyword arguments `train_dataset` and `eval_dataset` of a TRL trainer."""
-        return {"train_dataset": table(self.train), "eval_dataset": table(self.eval) if self.eval else None}
+        from alignment.data_table import as_table
+
+        return {"train_dataset": as_table(self.train), "eval_dataset": as_table(self.eval) if self.eval else None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ def prepare(recipe: Recipe, folder: RunFolder, stage: TrainerStage) -> Job:
     from alignment.training_arguments import training_arguments
 
     training_arguments(recipe, folder, stage.config)  # a misspelt key is told of before rows are read
+    if not stage.tokenizer:
+        refuse_adapter(resolve(recipe.model.path))
     data = load_data(recipe.data, recipe.stage)
     args = training_arguments(recipe, folder, stage.config, **_defaults(bool(data.eval)), **stage.house(data.format))
     tokenizer = stage.tokenizer(recipe, data.train) if stage.tokenizer else _training_tokenizer(recipe, args)
@@ -110,23 +115,22 @@ def fitting(data: Data, tokenizer: Any, limit: int | None, apart: bool) -> Data:
     """The data without rows that are longer than `limit` tokens, which its report lists; TRL would cut them, or leave
     them out, without a word. `apart`: the evaluation rows come from a source of their own.
 
-    Raises DataError when no row is left to train on.
+    Raises:
+        DataError: no row is left to train on, or none to evaluate on where there were some.
+        MaskError: a row cannot be rendered; it is named.
     """
     from alignment.data import drop_long
     from alignment.data_split import rows_hash
-    from alignment.token_mask import sequences
 
     if limit is None:
         return data
-
-    def length(row: dict[str, Any]) -> int:
-        return max(len(sequence.ids) for sequence in sequences(tokenizer, row, data.format))
-
-    train, long = drop_long(data.train, length, limit)
-    evaluated, long_eval = drop_long(data.eval, length, limit, "eval" if apart else "train")
-    if not train:
-        cause = f"none of its {len(data.train)} rows is at most {limit} tokens long"
-        raise DataError("reading the data", cause, "Raise training.max_length")
+    train, long = drop_long(data.train, _length(tokenizer, data.format, "row"), limit)
+    place = "eval" if apart else "train"
+    evaluated, long_eval = drop_long(data.eval, _length(tokenizer, data.format, "evaluation row"), limit, place)
+    for kept, rows, what in ((train, data.train, "rows"), (evaluated, data.eval, "evaluation rows")):
+        if rows and not kept:
+            cause = f"none of its {len(rows)} {what} is at most {limit} tokens long"
+            raise DataError("reading the data", cause, "Raise training.max_length")
     report = dataclasses.replace(
         data.report,
         dropped=(*data.report.dropped, *long, *long_eval),
@@ -139,17 +143,20 @@ def fitting(data: Data, tokenizer: Any, limit: int | None, apart: bool) -> Data:
     return dataclasses.replace(data, train=train, eval=evaluated, report=report)
 
 
-def table(rows: Rows) -> Any:
-    """A `datasets.Dataset` of rows; tools, whose schemas differ from row to row, as the JSON that TRL reads."""
-    import json
+def _length(tokenizer: Any, row_format: str, what: str) -> Callable[[dict[str, Any]], int]:
+    """Tokens of the longest sequence of one row after the other; what cannot be rendered is named by its index."""
+    from alignment.token_mask import sequences
 
-    from datasets import Dataset  # type: ignore[import-untyped]
+    numbers = count()
 
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    if "tools" in columns:
-        columns["tools"] = [json.dumps(tools) if tools else None for tools in columns["tools"]]
-    return Dataset.from_dict(columns)
+    def length(row: dict[str, Any]) -> int:
+        number = next(numbers)
+        try:
+            return max(len(sequence.ids) for sequence in sequences(tokenizer, row, row_format))
+        except MaskError as error:
+            raise MaskError(error.step, f"{what} {number}: {error.cause}", error.remedy) from error
+
+    return length
 
 
 def _defaults(evaluated: bool) -> dict[str, Any]:

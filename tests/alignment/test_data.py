@@ -236,6 +236,8 @@ def test_the_hashes_are_of_what_is_trained_on(write):
     [
         ({"train": ""}, "data.train is empty"),
         ({"train": "nowhere.jsonl"}, "nowhere.jsonl does not exist"),
+        ({"train": "example:votes", "max_rows": -1}, "data.max_rows is -1"),
+        ({"train": "example:votes", "columns": {"prompt": ["a"]}}, "data.columns.prompt is \\['a'\\]"),
         ({"train": "."}, "of no kind that is read"),
         ({"train": "example:votes", "eval_fraction": 1.0}, "data.eval_fraction is 1.0"),
         ({"train": "example:votes", "eval_fraction": -0.1}, "data.eval_fraction is -0.1"),
