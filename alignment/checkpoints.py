@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from alignment.errors import CheckpointFailed
+from alignment.errors import CheckpointFailed, TrainingError
 
 PARTIAL = ".partial"
 """The folder, within the run's, in which a checkpoint is written before it is one."""
 LISTING = "whole.json"
 """Each file of a checkpoint and its size in bytes; written last."""
+STATE = "trainer_state.json"
 
 
 def clear_partial(run: Path) -> None:
@@ -39,9 +42,11 @@ def publish(aside: Path, place: Path) -> None:
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Every file that was listed is there at its size."""
+    """Every file that was listed is there at its size, and the trainer's state is JSON."""
     try:
         sizes = json.loads((checkpoint / LISTING).read_text(encoding="utf-8"))
+        if STATE in sizes:
+            json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
         return bool(sizes) and all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError, AttributeError):
         return False
@@ -50,6 +55,23 @@ def is_whole(checkpoint: Path) -> bool:
 def last_whole(checkpoints: list[Path]) -> Path | None:
     """The newest whole one of `checkpoints`, which are in order; None when there is none."""
     return next((found for found in reversed(checkpoints) if is_whole(found)), None)
+
+
+@contextmanager
+def readable(checkpoint: str | Path | None) -> Iterator[None]:
+    """A file of the right size may still be damaged: what cannot be read of it is told. Raises TrainingError."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # safetensors, pickle and zip each raise errors of their own
+        if checkpoint is None:
+            raise
+        cause = f"{Path(checkpoint).name} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0][:200]}"
+        remedy = "Remove that folder; --resume then goes on from the one before, or begins anew"
+        raise TrainingError("going on from a checkpoint", cause, remedy) from error
 
 
 def step_of(checkpoint: Path | None) -> int:

@@ -52,7 +52,7 @@ def stage_of(recipe: Recipe) -> TrainerStage:
     check(recipe)
     house = PACKED if recipe.model.path else PACKED | NEW
     make = None if recipe.model.path else new_tokenizer
-    return TrainerStage("trl:SFTConfig", build, lambda _: house, _no_limit, taught=False, tokenizer=make)
+    return TrainerStage("trl:SFTConfig", build, lambda _: house, limit, taught=False, tokenizer=make)
 
 
 def check(recipe: Recipe) -> None:
@@ -125,8 +125,11 @@ def _begun(rows: Rows, begin: str) -> Rows:
     return [{"text": begin + row["text"]} for row in rows]
 
 
-def _no_limit(recipe: Recipe, args: Any) -> None:
-    """Long texts are cut into rows, and nothing of them is lost."""
+def limit(recipe: Recipe, args: Any) -> int | None:
+    """None where long texts are cut into rows, of which nothing is lost; else a row's tokens, the begin token apart."""
+    if args.max_length is None or (args.packing and args.packing_strategy != "bfd"):
+        return None
+    return int(args.max_length) - (0 if recipe.model.path else 1)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from alignment.checkpoints import clear_partial, last_whole, step_of
-from alignment.errors import CheckpointFailed, RecipeError, Stopped, TrainingError
+from alignment.errors import CheckpointFailed, DataError, RecipeError, Stopped, TrainingError
 from alignment.models import require_training
-from alignment.run_folder import RunFolder, check_run, open_run
+from alignment.run_folder import RunFolder, alone, check_run, open_run
 from alignment.trainer_job import Job, TrainerStage, prepare
 from alignment.trainer_result import about, after, evaluated, save_result
 from decoder.errors import HearthError
@@ -38,20 +38,34 @@ def run_trainer(recipe: Recipe, resume: bool, stage: TrainerStage) -> RunFolder:
     if folder.state.get("status") == "finished":
         return folder
     job = prepare(recipe, folder, stage)
+    check_rows(folder, job)
     with _refusals(), _quiet(job.args.disable_tqdm):
         trainer = stage.build(job)
     state = PartialState()
     state.wait_for_everyone()  # until each has seen that the folder is free
-    if state.is_main_process:
-        open_run(recipe, resume)
-        clear_partial(folder.path)
-    state.wait_for_everyone()
-    with _recorded(folder, state.is_main_process):
-        train(trainer, job, stage)
-    if state.is_main_process:
-        after(folder, recipe)
-    state.wait_for_everyone()
+    with alone(folder) if state.is_main_process else nullcontext():
+        if state.is_main_process:
+            open_run(recipe, resume)
+            clear_partial(folder.path)
+            folder.note(data=job.report.plain())
+        state.wait_for_everyone()
+        with _recorded(folder, state.is_main_process):
+            train(trainer, job, stage)
+        if state.is_main_process:
+            after(folder, recipe)
+        state.wait_for_everyone()
     return folder
+
+
+def check_rows(folder: RunFolder, job: Job) -> None:
+    """Refuse to go on with a run on other rows than it began with: its place among them would mean nothing.
+
+    Raises DataError.
+    """
+    known = folder.state.get("data")
+    if isinstance(known, dict) and known.get("sha256") != job.report.sha256:
+        cause = f"{job.report.source} does not hold the rows that the run in {folder.path} began with"
+        raise DataError("reading the data", cause, "Bring them back, or begin anew in another output")
 
 
 def train(trainer: Any, job: Job, stage: TrainerStage) -> None:
@@ -75,6 +89,8 @@ def train(trainer: Any, job: Job, stage: TrainerStage) -> None:
             samples.write(trainer.model, trainer.state)
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     step = int(trainer.state.global_step)
+    if not step:
+        raise TrainingError("training", "not one step was made", "Give more rows or epochs, or smaller batches")
     if stop.stopped:
         raise Stopped("training", f"a signal ended it after step {step}; its checkpoint is whole", "Add --resume")
     metrics = {**result.metrics, **evaluated(trainer, job)}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment.batch_rows import rows_of
-from alignment.checkpoints import PARTIAL, failed, is_disk, publish
+from alignment.checkpoints import PARTIAL, failed, is_disk, publish, readable
 from alignment.errors import Diverged
 
 SHOWN = 8
@@ -58,6 +58,18 @@ class Watched:
         finally:
             self._aside = False
         this.accelerator.wait_for_everyone()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: Any, *args: Any, **kwargs: Any) -> None:
+        with readable(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, *args, **kwargs)  # type: ignore[misc]
+
+    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
+        with readable(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
+
+    def _load_rng_state(self, checkpoint: Any) -> None:
+        with readable(checkpoint):
+            super()._load_rng_state(checkpoint)  # type: ignore[misc]
 
     def _publish(self, aside: Path, run: Path) -> None:
         """Rename the checkpoint into place, then let older ones go as `save_total_limit` says."""

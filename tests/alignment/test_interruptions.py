@@ -15,7 +15,7 @@ import pytest
 
 from alignment import sft
 from alignment.checkpoints import is_whole, last_whole, step_of
-from alignment.errors import CheckpointFailed, Diverged, Stopped
+from alignment.errors import CheckpointFailed, DataError, Diverged, Stopped, TrainingError
 from alignment.run_folder import RunFolder, folder_of
 from alignment.stages import train
 
@@ -71,7 +71,7 @@ def test_a_run_that_a_signal_ended_and_that_was_gone_on_with_equals_one_that_was
     tmp_path, tiny_llama, at_step, stage, number
 ):
     lora = {"r": 4, "dropout": 0.1}  # so that the random state counts
-    settings = {"max_steps": 6, "save_steps": 100}
+    settings = {"max_steps": 6, "save_steps": 100, **({"disable_dropout": False} if stage == "dpo" else {})}
     whole = train(recipe(stage, tmp_path / "whole", tiny_llama, lora=lora, training=settings))
     made = recipe(stage, tmp_path / "broken", tiny_llama, lora=lora, training=settings)
     at_step(2, lambda: signal.raise_signal(number))
@@ -229,6 +229,36 @@ def test_a_checkpoint_that_lost_part_of_a_file_is_never_gone_on_from(tmp_path, t
     assert last_whole(folder.checkpoints()) == first
     assert same(weights(train(made, resume=True).model), result) and losses(folder) == said
     assert is_whole(second) and not (folder.path / ".partial").exists()
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.pt", "rng_state.pth"])
+def test_a_checkpoint_whose_bytes_were_damaged_is_named(tmp_path, tiny_llama, name):
+    made = recipe("sft", tmp_path, tiny_llama)
+    folder = train(made)
+    file = folder.checkpoints()[-1] / name
+    file.write_bytes(bytes(file.stat().st_size))  # of the same size
+    folder.note(status="failed")
+    with pytest.raises(TrainingError, match=r"checkpoint-4 cannot be read.*Remove that folder"):
+        train(made, resume=True)
+
+
+def test_a_state_that_is_no_json_makes_its_checkpoint_none(tmp_path, tiny_llama):
+    folder = train(recipe("sft", tmp_path, tiny_llama))
+    first, second = folder.checkpoints()
+    state = second / "trainer_state.json"
+    state.write_bytes(bytes(state.stat().st_size))
+    assert last_whole([first, second]) == first
+
+
+def test_a_run_does_not_go_on_with_other_rows_than_it_began_with(tmp_path, tiny_llama):
+    made = recipe("sft", tmp_path, tiny_llama)
+    folder = train(made)
+    support.write(tmp_path / "rows.jsonl", support.ROWS["sft"][1:])
+    folder.note(status="failed")
+    with pytest.raises(DataError, match=r"rows\.jsonl does not hold the rows"):
+        train(made, resume=True)
+    support.write(tmp_path / "rows.jsonl", support.ROWS["sft"])
+    assert train(made, resume=True).state["status"] == "finished"
 
 
 def test_of_several_checkpoints_those_that_the_limit_allows_and_the_best_stay(tmp_path, tiny_llama):

@@ -161,6 +161,15 @@ def test_a_model_goes_on_with_its_own_tokenizer_as_an_adapter_where_lora_is_aske
     assert adapter.state["base"] == str(trained.model)
 
 
+def test_texts_that_are_not_packed_are_left_out_and_listed_when_they_are_too_long(tmp_path):
+    words = ["hearth " * count for count in (5, 60, 6, 7)]
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": text.strip()}) + "\n" for text in words))
+    training = {"packing": False, "max_steps": 1}
+    data = run(recipe_of(texts, tmp_path / "run", data={"train": str(texts)}, training=training)).state["data"]
+    assert (data["train_rows"], [row["index"] for row in data["dropped_rows"]]) == (3, [1])
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
