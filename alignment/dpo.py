@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from alignment.errors import RecipeError
 from alignment.trainer_job import Job, TrainerStage
 from alignment.trainer_run import run_trainer
 
@@ -26,6 +27,7 @@ def build(job: Job) -> Any:
     """The trainer."""
     from alignment.watched_trainer import watched
 
+    check_dropout(job)
     return watched("trl:DPOTrainer", job.train)(
         args=job.args,
         processing_class=job.tokenizer,
@@ -33,6 +35,15 @@ def build(job: Job) -> Any:
         **job.trained_model(),
         **job.datasets(),
     )
+
+
+def check_dropout(job: Job) -> None:
+    """Refuse dropout that TRL would turn off without a word, as it does unless told otherwise. Raises RecipeError."""
+    lora = job.recipe.lora
+    if job.args.disable_dropout and lora is not None and lora.dropout and not job.recipe.model.adapter:
+        cause = f"lora.dropout is {lora.dropout}, and {job.recipe.stage} trains without dropout"
+        remedy = "Leave it out, or set training.disable_dropout=false"
+        raise RecipeError("reading the recipe", cause, remedy)
 
 
 def reference(job: Job) -> Any:

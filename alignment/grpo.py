@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import ModelError
+from alignment.errors import DataError, ModelError
 from alignment.trainer_job import Job, TrainerStage
 from alignment.trainer_run import run_trainer
 
@@ -34,6 +34,7 @@ def build_online(job: Job, trainer: str) -> Any:
     from alignment.reward_sources import gold_function, reward_functions
     from alignment.watched_trainer import watched
 
+    check_groups(job)
     if job.full and job.args.beta:
         known = loading_arguments(job.recipe.model, resolve(job.recipe.model.path))
         # For the reference, which TRL loads by itself: of the same revision, and safetensors too.
@@ -49,6 +50,18 @@ def build_online(job: Job, trainer: str) -> Any:
         **job.trained_model(),
         **job.datasets(),
     )
+
+
+def check_groups(job: Job) -> None:
+    """Refuse fewer rows than a batch has prompts: TRL takes whole batches alone, and would train on nothing.
+
+    Raises DataError.
+    """
+    prompts = job.args.generation_batch_size // job.args.num_generations
+    if len(job.train) < prompts:
+        cause = f"there are {len(job.train)} prompts, and a batch takes {prompts}"
+        remedy = "Give more, lower per_device_train_batch_size or steps_per_generation, or raise num_generations"
+        raise DataError("reading the data", cause, remedy)
 
 
 def prompt_limit(recipe: Recipe, args: Any) -> int:

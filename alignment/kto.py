@@ -11,7 +11,7 @@ import dataclasses
 import random
 from typing import TYPE_CHECKING, Any
 
-from alignment.dpo import reference
+from alignment.dpo import check_dropout, reference
 from alignment.trainer_job import Job, TrainerStage
 from alignment.trainer_run import run_trainer
 
@@ -29,6 +29,7 @@ def build(job: Job) -> Any:
     """The trainer."""
     from alignment.watched_trainer import watched
 
+    check_dropout(job)
     mixed = random.Random(job.recipe.seed).sample(job.train, len(job.train))  # noqa: S311  # an order, no secret
     return watched("trl:KTOTrainer", job.train)(
         args=job.args,

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from alignment.errors import AlignmentError, DataError, RecipeError
+from alignment import sft
+from alignment.errors import AlignmentError, DataError, MaskError, ModelError, RecipeError, TrainingError
 from alignment.run_folder import folder_of
 from alignment.stages import train
+from alignment.token_mask import sequences
+from alignment.trainer_job import prepare
 
 pytest.importorskip("trl", reason="the stages train with TRL")
 pytestmark = [
@@ -199,6 +202,81 @@ def test_what_trl_would_refuse_is_refused_as_the_recipes_fault_and_leaves_no_fol
     with pytest.raises(RecipeError, match=said):
         train(made)
     assert not folder_of(made).path.exists()
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo", "reward"])
+def test_an_adapter_where_a_whole_model_belongs_is_refused(tmp_path, taught, reward, stage):
+    rows = support.ROWS["dpo" if stage == "reward" else stage]
+    training = {"num_generations": 2, "max_completion_length": 8} if stage == "grpo" else {}
+    more = {"reward": {"function": reward}, "training": training}
+    made = recipe(stage, tmp_path, taught.model, rows, **more)  # transformers would put it on its base by itself
+    with pytest.raises(ModelError, match=r"is an adapter, not a whole model.*model\.adapter"):
+        train(made)
+    assert not folder_of(made).path.exists()
+
+
+@pytest.mark.parametrize("stage", ["dpo", "kto"])
+def test_dropout_that_trl_would_turn_off_is_refused_or_kept(tmp_path, tiny_llama, stage):
+    lora = {"r": 2, "dropout": 0.4}
+    made = recipe(stage, tmp_path / "off", tiny_llama, lora=lora)
+    with pytest.raises(RecipeError, match=r"lora\.dropout is 0\.4.*disable_dropout=false"):
+        train(made)
+    assert not folder_of(made).path.exists()
+    settings = {"max_steps": 2, "learning_rate": 1e-2}
+    kept = recipe(stage, tmp_path / "on", tiny_llama, lora=lora, training={**settings, "disable_dropout": False})
+    without = recipe(stage, tmp_path / "none", tiny_llama, lora={"r": 2}, training=settings)
+    assert not same(weights(train(kept).model), weights(train(without).model))
+
+
+def test_fewer_prompts_than_a_batch_takes_are_refused_as_trl_would_train_on_none(tmp_path, tiny_llama, reward):
+    made = recipe(
+        "grpo", tmp_path, tiny_llama, support.ROWS["grpo"][:1], reward={"function": reward}, training={"max_steps": 1}
+    )
+    with pytest.raises(DataError, match="there are 1 prompts, and a batch takes 2"):
+        train(made)
+    assert not folder_of(made).path.exists()
+
+
+def test_a_run_without_a_step_is_no_success(tmp_path, tiny_llama):
+    with pytest.raises(TrainingError, match="not one step was made"):
+        train(recipe("sft", tmp_path, tiny_llama, training={"max_steps": -1, "num_train_epochs": 0}))
+
+
+def test_when_no_evaluation_row_fits_it_says_so(tmp_path, tiny_llama):
+    long = {"eval": support.write(tmp_path / "long.jsonl", [support.talk("x " * 200)])}
+    data = {"train": support.write(tmp_path / "rows.jsonl", support.ROWS["sft"]), **long}
+    with pytest.raises(DataError, match="none of its 1 evaluation rows is at most 96 tokens long"):
+        train(recipe("sft", tmp_path, tiny_llama, data=data))
+
+
+def test_a_row_that_the_template_cannot_render_is_named(tmp_path, tiny_llama, reward):
+    rows = [{"prompt": [{"role": "user", "content": f"{n}"}], "chat_template_kwargs": {}} for n in range(3)]
+    rows[1]["chat_template_kwargs"] = {"documents": "x", "messages": 1}
+    with pytest.raises(MaskError, match="row 1: "):
+        train(recipe("grpo", tmp_path, tiny_llama, rows, reward={"function": reward}))
+
+
+def test_calls_of_tools_keep_their_own_arguments(tmp_path, tiny_llama):
+    def called(name, **arguments):
+        call = {"type": "function", "function": {"name": name, "arguments": arguments}}
+        turns = [{"role": "user", "content": name}, {"role": "assistant", "content": "", "tool_calls": [call]}]
+        answer = [{"role": "tool", "content": "1"}, {"role": "assistant", "content": "One."}]
+        return {"messages": [*turns, *answer]}
+
+    rows = [called("add", a=1, b=2), called("find", text="x"), called("add", a=3, b=4), called("now")]
+    template = tmp_path / "calls.jinja"
+    template.write_text(
+        "{% for message in messages %}<|{{ message.role }}|>{% if message.role == 'assistant' %}{% generation %}"
+        "{{ message.content }}{% for call in message.tool_calls or [] %}{{ call.function.arguments | tojson }}"
+        "{% endfor %}<|end|>{% endgeneration %}{% else %}{{ message.content }}<|end|>{% endif %}{% endfor %}"
+    )
+    model = {"path": str(tiny_llama), "chat_template": str(template)}
+    made = recipe("sft", tmp_path, tiny_llama, rows, model=model)
+    job = prepare(made, folder_of(made), sft.STAGE)
+    trained = sft.build(job).train_dataset
+    assert [tuple(row["input_ids"]) for row in trained] == [
+        sequences(job.tokenizer, row, "messages")[0].ids for row in job.train
+    ]
 
 
 def test_rows_of_another_stage_are_refused(tmp_path, tiny_llama):
