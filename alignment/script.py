@@ -63,7 +63,11 @@ def _do(stage: str, given: argparse.Namespace) -> None:
     if given.dry_run:
         from alignment.dry_run import dry_run
 
-        print(dry_run(recipe))
+        if speaks():
+            found = dry_run(recipe)
+            print(found)
+            if found.refusal is not None:
+                raise found.refusal
         return
     from alignment.stages import train
 

@@ -109,6 +109,21 @@ def test_what_the_reader_can_mend_is_one_line_and_exit_code_2(tmp_path, tiny_lla
     assert left.value.code == 2 and said in error and error.count("\n") == 1 and error.startswith(f"{stage}: ")
 
 
+def test_a_dry_run_of_what_would_be_refused_ends_with_2_as_hearth_does(tmp_path, tiny_llama, capsys, monkeypatch):
+    template = tmp_path / "endless.jinja"
+    template.write_text("{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}{% endfor %}")
+    model = {"path": str(tiny_llama), "chat_template": str(template)}
+    file = saved(tmp_path, support.recipe("sft", tmp_path, tiny_llama, model=model))
+    with pytest.raises(SystemExit) as left:
+        main("sft", ["--config", file, "--dry-run"])
+    said = capsys.readouterr()
+    assert left.value.code == 2 and "end-of-turn" in said.err and "refused: " in said.out
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(SystemExit):
+        main("sft", ["--config", file, "--dry-run"])
+    assert capsys.readouterr() == ("", "")
+
+
 def test_what_is_ours_is_exit_code_1_and_its_traceback_comes_on_request(tmp_path, tiny_llama, capsys, monkeypatch):
     def broken(recipe, resume):
         raise ZeroDivisionError("in the middle")

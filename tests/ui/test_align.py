@@ -217,7 +217,8 @@ def test_the_recipes_that_ship_are_listed_with_a_line_each(hearth):
     from alignment.recipe import RECIPES
 
     lines = dict(line.split("\t") for line in hearth("align", "recipes").out.splitlines())
-    assert set(lines) == {file.stem for file in RECIPES.glob("*.yaml")}
+    ladders = {"scaling-small"}  # of `python -m alignment.scaling`, and no stage's
+    assert set(lines) == {file.stem for file in RECIPES.glob("*.yaml")} - ladders
     assert all(lines.values())
     found = hearth("align", "recipes", "--json").json["recipes"]
     assert {entry["name"]: entry["about"] for entry in found} == lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -85,7 +86,8 @@ def recipes(json: Json = False, debug: Debug = False) -> None:
     """List the recipes that ship: small ones for minutes on a CPU, and real ones for one GPU."""
     from alignment.recipe import RECIPES
 
-    found = [(file.stem, _about(file)) for file in sorted(RECIPES.glob("*.yaml"))]
+    files = [file for file in sorted(RECIPES.glob("*.yaml")) if file.stem.partition("-")[0] in STAGES]
+    found = [(file.stem, _about(file)) for file in files]  # a ladder of `alignment.scaling` is no stage's recipe
     if json:
         print_json({"folder": str(RECIPES), "recipes": [{"name": name, "about": about} for name, about in found]})
         return
@@ -156,8 +158,6 @@ def _train(recipe: Recipe, asked: Asked, overrides: list[str]) -> int:
 
 def _as_options(overrides: list[str]) -> list[str]:
     """As they would be typed again."""
-    from shlex import quote
-
     return [word for override in overrides for word in ("--set", quote(override))]
 
 
@@ -179,7 +179,7 @@ def _done(folder: RunFolder, recipe: Recipe, json: bool) -> None:
     registered = str(state.get("artefact") or "")
     following = f"hearth models {'show ' + registered if registered else 'list'}"
     if not recipe.register:
-        following = f"hearth models register {folder.path}"
+        following = f"hearth models register {quote(str(folder.path))}"
     if json:
         said = {"status": state.get("status"), "folder": folder.path, "model": folder.model, "report": report}
         print_json({"stage": recipe.stage, "name": recipe.name, **said, "metrics": figures, "next": following})
