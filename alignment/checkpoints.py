@@ -69,7 +69,8 @@ def readable(checkpoint: str | Path | None) -> Iterator[None]:
     except Exception as error:  # safetensors, pickle and zip each raise errors of their own
         if checkpoint is None:
             raise
-        cause = f"{Path(checkpoint).name} cannot be read: {(str(error).splitlines() or [type(error).__name__])[0][:200]}"
+        said = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        cause = f"{Path(checkpoint).name} cannot be read: {said}"
         remedy = "Remove that folder; --resume then goes on from the one before, or begins anew"
         raise TrainingError("going on from a checkpoint", cause, remedy) from error
 
