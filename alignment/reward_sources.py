@@ -107,10 +107,11 @@ def _refused(name: str, cause: str, row: int | None = None) -> DataError:
 def _scorer(path: str, tokenizer: Any) -> Callable[..., Any]:
     """`RewardModel.score` of the model in `path`."""
     from alignment.models import resolve
-    from alignment.scoring import RewardModel
 
     folder = resolve(path)
     _check_tokenizer(folder, tokenizer)
+    from alignment.scoring import RewardModel
+
     model = RewardModel.load(folder)
 
     def score(prompts: Sequence[Any], completions: Sequence[Any]) -> list[float]:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from alignment.errors import DataError, RecipeError
+from alignment.errors import DataError, ModelError, RecipeError
 from alignment.recipe import make_recipe
 from alignment.reward_functions import exact_answer, format_pattern, load_function, shortness
 from alignment.reward_sources import checked, gold_function, reward_functions
@@ -101,3 +101,13 @@ def test_a_format_is_matched_whole_and_within_time():
     assert time.monotonic() - began < 20
     with pytest.raises(RecipeError, match="pattern"):
         format_pattern(["x"], pattern=["("])
+
+
+def test_a_reward_model_of_another_tokenizer_is_refused(tiny_llama, tmp_path):
+    pytest.importorskip("transformers", reason="tokenizers are read with transformers")
+    from benchmarks import ppo_toy
+
+    ours = ppo_toy.tokenizer()
+    for reward in ({"model": str(tiny_llama)}, {"model": str(tmp_path / "none")}):
+        with pytest.raises(ModelError, match=r"another tokenizer|there is no model"):
+            reward_functions(recipe(**reward), ours)
