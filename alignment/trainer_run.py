@@ -46,7 +46,7 @@ def run_trainer(recipe: Recipe, resume: bool, stage: TrainerStage) -> RunFolder:
         open_run(recipe, resume)
         clear_partial(folder.path)
     state.wait_for_everyone()
-    with _recorded(folder, state.is_main_process):
+    with recorded(folder, state.is_main_process):
         train(trainer, job, stage)
     if state.is_main_process:
         after(folder, recipe)
@@ -116,7 +116,7 @@ def _quiet(wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _recorded(folder: RunFolder, main: bool) -> Iterator[None]:
+def recorded(folder: RunFolder, main: bool) -> Iterator[None]:
     """run.json says how it ended, however it ends; a full disk and full memory become errors of the tree."""
     try:
         with _typed(folder):
