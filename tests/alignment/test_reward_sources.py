@@ -6,7 +6,7 @@ import pytest
 
 from alignment.errors import DataError, ModelError, RecipeError
 from alignment.recipe import make_recipe
-from alignment.reward_functions import exact_answer, format_pattern, load_function, shortness
+from alignment.reward_functions import begins_with_answer, exact_answer, format_pattern, load_function, shortness
 from alignment.reward_sources import checked, gold_function, reward_functions
 
 
@@ -81,6 +81,11 @@ def test_figures_that_are_none_name_the_function_and_the_row(given, cause, row):
 def test_a_function_that_raises_is_named():
     with pytest.raises(DataError, match="mine raised KeyError: 'answer'"):
         checked(lambda **columns: columns["answer"], "mine")(prompts=["p"], completions=["c"])
+
+
+def test_an_answer_may_come_first_and_be_explained():
+    completions = said("Paris. It is the capital.", "paris", "Parish records", "It is Paris", "")
+    assert begins_with_answer(completions, answer=["Paris"] * 5) == [1.0, 1.0, 0.0, 0.0, 0.0]
 
 
 def test_an_exact_answer_is_what_follows_the_mark_or_the_last_word():
