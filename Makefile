@@ -18,7 +18,7 @@ define install_torch
   else $(1)/bin/python -m pip install -qq torch==2.13.0; fi; fi
 endef
 
-.PHONY: help chat test lint bench vllm ui clean
+.PHONY: help chat test lint bench align vllm ui clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -37,6 +37,8 @@ lint: $(VENV)/.dev ## ruff, mypy and the import contracts
 bench: $(VENV)/.dev ## measure; benchmarks/README.md says what, and which take longer and are run by name
 	@for file in imports concurrency documents charsets ocr code_passages reindex sandbox injection grammar kills retrieval answers extraction self_consistency; do echo "== $$file"; $(BIN)/python -m benchmarks.$$file || exit 1; done
 
+align: $(VENV)/.align ## add what training needs: `hearth align`
+
 vllm: $(VENV_VLLM)/.installed ## make the environment that `hearth serve` runs vLLM in
 
 ui: ## the browser front end (being built)
@@ -53,6 +55,10 @@ $(VENV)/.rag: $(VENV)/bin/python $(INPUTS)
 	@echo "Setting up .venv (once; a minute or two) ..."
 	$(call install_torch,$(VENV))
 	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[rag,agents]' && touch $@
+
+$(VENV)/.align: $(VENV)/.rag $(INPUTS)
+	@echo "Adding what training needs to .venv ..."
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[align,agents]' && touch $@
 
 $(VENV)/.dev: $(VENV)/.rag $(INPUTS)
 	@echo "Adding the developer's tools to .venv ..."

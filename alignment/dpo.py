@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import RecipeError
-from alignment.trainer_job import Job, TrainerStage
+from alignment.trainer_job import Job, TrainerStage, refuse_dropout
 from alignment.trainer_run import run_trainer
 
 if TYPE_CHECKING:
@@ -38,12 +37,9 @@ def build(job: Job) -> Any:
 
 
 def check_dropout(job: Job) -> None:
-    """Refuse dropout that TRL would turn off without a word, as it does unless told otherwise. Raises RecipeError."""
-    lora = job.recipe.lora
-    if job.args.disable_dropout and lora is not None and lora.dropout and not job.recipe.model.adapter:
-        cause = f"lora.dropout is {lora.dropout}, and {job.recipe.stage} trains without dropout"
-        remedy = "Leave it out, or set training.disable_dropout=false"
-        raise RecipeError("reading the recipe", cause, remedy)
+    """Refuse dropout that is turned off, as the configurations of DPO and KTO do. Raises RecipeError."""
+    if job.args.disable_dropout:
+        refuse_dropout(job.recipe, "Leave it out, or set training.disable_dropout=false")
 
 
 def reference(job: Job) -> Any:

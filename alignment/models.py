@@ -19,7 +19,11 @@ EXTRA = "align"
 
 def require_training() -> None:
     """Say what to install when the stages' packages are missing. Raises MissingExtra."""
+    import warnings
     from importlib.util import find_spec
+
+    # peft asks transformers by a name that is going away; there is nothing that the reader could do about it.
+    warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning)
 
     for package in ("torch", "transformers", "trl", "peft", "accelerate", "datasets"):
         if find_spec(package) is None:

@@ -8,15 +8,17 @@ The loop is in ppo_trainer.py; what it computes, in ppo_losses.py, ppo_experienc
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alignment.errors import Stopped
 from alignment.models import load_tokenizer, require_training, resolve, weights_hash
-from alignment.run_folder import RunFolder, open_run
+from alignment.run_folder import RunFolder, check_run
 from alignment.training_arguments import training_arguments
 
 if TYPE_CHECKING:
+    from alignment.data import Data
     from alignment.ppo_config import PPOConfig
+    from alignment.ppo_trainer import PPOTrainer
     from alignment.sections import Recipe
 
 CONFIG = "alignment.ppo_config:PPOConfig"
@@ -26,82 +28,68 @@ def run(recipe: Recipe, resume: bool = False) -> RunFolder:
     """Train a policy as the recipe says; its folder's `model` holds the adapter or the weights.
 
     Raises:
-        AlignmentError: recipe, data, model or reward cannot be used.
+        AlignmentError: recipe, data, model or reward cannot be used; nothing was written.
         TrainingError: the run diverged, was stopped, or could not write; its last checkpoint is whole.
     """
     require_training()
     import torch
     from accelerate import PartialState  # type: ignore[import-untyped]
 
-    processes = PartialState(cpu=not torch.cuda.is_available())
-    with processes.main_process_first():
-        main = processes.is_main_process
-        # A second process would take the folder that the first has just made for another run's.
-        folder = open_run(recipe, resume or not main)
-    try:
-        noted = _run(recipe, folder, resume)
-    except Stopped:
-        _note(folder, main, status="stopped", finished=time.time())
-        raise
-    except BaseException as error:
-        _note(folder, main, status="failed", finished=time.time(), error=f"{type(error).__name__}: {error}")
-        raise
-    _note(folder, main, status="finished", finished=time.time(), **noted)
+    from alignment.trainer_run import check_rows, ended, opened
+
+    folder = check_run(recipe, resume)
+    PartialState(cpu=not torch.cuda.is_available())
+    if ended(folder, recipe):
+        return folder
+    trainer, data = _prepare(recipe, folder)
+    check_rows(folder, data.report)
+    with opened(recipe, resume, folder, data.report):
+        _train(recipe, trainer, data, resume)
     return folder
 
 
-def _run(recipe: Recipe, folder: RunFolder, resume: bool) -> dict[str, Any]:
-    """Train, write the result, and return what is to be noted."""
+def _prepare(recipe: Recipe, folder: RunFolder) -> tuple[PPOTrainer, Data]:
+    """Everything that can be refused; nothing is written."""
     from transformers import set_seed
 
-    from alignment.callbacks import stop_on_signal
     from alignment.data import load_data
     from alignment.ppo_models import load_models
     from alignment.ppo_trainer import PPOTrainer
     from alignment.reward_sources import gold_function, reward_functions
+    from alignment.trainer_job import fitting, refuse_dropout
 
+    refuse_dropout(recipe, "Leave it out")  # with it, no ratio would be 1 at first
     config: PPOConfig = training_arguments(recipe, folder, CONFIG)
     tokenizer = load_tokenizer(recipe.model)
     data = load_data(recipe.data, recipe.stage)
-    rows, dropped = _short_enough(data.train, tokenizer, config)
+    data = fitting(data, tokenizer, config.max_prompt_length, bool(recipe.data.eval))
     rewards, gold = reward_functions(recipe, tokenizer), gold_function(recipe, tokenizer)
     set_seed(config.seed)
     models = load_models(recipe, config)
-    trainer = PPOTrainer(models, tokenizer, rows, rewards, config, folder, gold, data.eval)
+    return PPOTrainer(models, tokenizer, data.train, rewards, config, folder, gold, data.eval), data
+
+
+def _train(recipe: Recipe, trainer: PPOTrainer, data: Data, resume: bool) -> None:
+    """Train, save, and note what the registry wants to know."""
+    from alignment.callbacks import stop_on_signal
+
     with stop_on_signal() as asked:
         figures = trainer.train(resume, asked)
     trainer.save_model()
-    base = resolve(recipe.model.path)
     adapter = recipe.lora is not None or bool(recipe.model.adapter)
-    return {
-        "metrics": figures,
-        "data": data.report.plain() | {"too_long": dropped},
-        "base": base if adapter else "",
-        "base_sha256": _hash(base) if adapter else "",
-        "kind": "adapter" if adapter else "model",
-    }
-
-
-def _short_enough(rows: list[dict[str, Any]], tokenizer: Any, config: PPOConfig) -> tuple[list[dict[str, Any]], Any]:
-    """Rows whose prompts fit, and a list of those that do not."""
-    from alignment.ppo_rollout import encode_prompt
-
-    limit = config.max_prompt_length
-    lengths = [len(encode_prompt(tokenizer, row)) for row in rows] if limit else []
-    long = [{"index": at, "tokens": found} for at, found in enumerate(lengths) if limit and found > limit]
-    out = {entry["index"] for entry in long}
-    return [row for at, row in enumerate(rows) if at not in out], long
-
-
-def _hash(base: str) -> str:
-    from pathlib import Path
-
-    return weights_hash(Path(base)) if Path(base).is_dir() else ""
-
-
-def _note(folder: RunFolder, main: bool, **values: Any) -> None:
-    if main:
-        folder.note(**values)
+    base = resolve(recipe.model.path)
+    if trainer.accelerator.is_main_process:
+        trainer.folder.note(
+            status="finished",
+            error="",
+            finished=time.time(),
+            steps=trainer.done,
+            metrics=figures,
+            data=data.report.plain(),
+            base=base,
+            base_sha256=weights_hash(Path(base)) if Path(base).is_dir() else "",
+            kind="adapter" if adapter else "model",
+        )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from alignment import ppo_checkpoint
-from alignment.errors import DataError, Stopped
+from alignment.errors import DataError, RecipeError, Stopped
 from alignment.ppo_config import PPOConfig
 from alignment.ppo_critic import Reference
 from alignment.ppo_experience import make_experience
@@ -251,8 +251,14 @@ def make_accelerator(config: PPOConfig) -> Any:
     precision = "bf16" if config.bf16 else "fp16" if config.fp16 else "no"
     with contextlib.suppress(AttributeError):
         config.distributed_state  # noqa: B018  # transformers sets the process group up here, where there are several
-    return Accelerator(
+    accelerator = Accelerator(
         cpu=config.use_cpu,
         mixed_precision=precision,
         gradient_accumulation_steps=config.gradient_accumulation_steps,
     )
+    kind = str(accelerator.distributed_type.value)
+    if kind in ("FSDP", "DEEPSPEED"):
+        # Both would step inside `backward` or shard what a checkpoint holds by name.
+        cause = f"PPO keeps whole weights in every process, and accelerate is configured for {kind}"
+        raise RecipeError("starting accelerate", cause, "Launch it with several processes, without FSDP or DeepSpeed")
+    return accelerator

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from alignment.errors import RecipeError
 from alignment.reward_loading import load_function
 
-__all__ = ["exact_answer", "format_pattern", "load_function", "shortness", "text_of"]
+__all__ = ["begins_with_answer", "exact_answer", "format_pattern", "load_function", "shortness", "text_of"]
 
 Completion: TypeAlias = str | Sequence[Mapping[str, Any]]
 
@@ -40,6 +40,14 @@ def exact_answer(completions: Sequence[Completion], answer: Sequence[Any], **_: 
     return [float(_final(text_of(c)) == _final(str(a))) for c, a in zip(completions, answer, strict=True)]
 
 
+def begins_with_answer(completions: Sequence[Completion], answer: Sequence[Any], **_: Any) -> list[float]:
+    """1 where a completion's first words are the row's `answer`, whatever follows; else 0. Case does not matter."""
+    return [
+        float(_begins(text_of(c).strip().lower(), str(a).strip().lower()))
+        for c, a in zip(completions, answer, strict=True)
+    ]
+
+
 def shortness(completions: Sequence[Completion], **_: Any) -> list[float]:
     """1 for no words, falling to 0 at `SHORT` words and more."""
     return [max(0.0, 1 - len(text_of(completion).split()) / SHORT) for completion in completions]
@@ -59,6 +67,11 @@ def _final(text: str) -> str:
     marked = text.rpartition(MARK)
     words = marked[2].split() if marked[1] else text.split()[-1:]
     return " ".join(words).lower().replace(",", "").lstrip("$").rstrip(".")
+
+
+def _begins(text: str, answer: str) -> bool:
+    following = text[len(answer) : len(answer) + 1]
+    return bool(answer) and text.startswith(answer) and not following.isalnum()
 
 
 def _matches(text: str, pattern: str) -> bool:

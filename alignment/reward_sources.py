@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from alignment.errors import DataError, ModelError, RecipeError
+from alignment.errors import DataError, RecipeError
 from alignment.reward_functions import text_of
 from alignment.reward_loading import load_function
 from alignment.sections import Recipe
@@ -105,27 +105,15 @@ def _refused(name: str, cause: str, row: int | None = None) -> DataError:
 
 
 def _scorer(path: str, tokenizer: Any) -> Callable[..., Any]:
-    """`RewardModel.score` of the model in `path`."""
-    from alignment.models import resolve
+    """`RewardModel.score` of the model in `path`, shifted and scaled to what its training responses scored.
+
+    Raises ModelError when it is none, or one of another tokenizer.
+    """
     from alignment.scoring import RewardModel
 
-    folder = resolve(path)
-    _check_tokenizer(folder, tokenizer)
-    model = RewardModel.load(folder)
+    model = RewardModel.load(path, tokenizer=tokenizer)
 
     def score(prompts: Sequence[Any], completions: Sequence[Any]) -> list[float]:
-        return list(model.score(prompts, completions))
+        return list(model.score(prompts, completions, normalised=True))
 
     return score
-
-
-def _check_tokenizer(folder: str, tokenizer: Any) -> None:
-    from transformers import AutoTokenizer
-
-    try:
-        other = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=Path(folder).is_dir())
-    except (OSError, ValueError) as error:
-        raise ModelError(STEP, f"the reward model {folder} has no tokenizer: {error}", "Save it there") from error
-    if other.get_vocab() != tokenizer.get_vocab():
-        cause = f"the reward model {folder} is one of another tokenizer than the policy's ({tokenizer.name_or_path})"
-        raise ModelError(STEP, cause, "Train the reward model from the same base")

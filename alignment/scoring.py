@@ -99,19 +99,16 @@ class RewardModel:
 
         place = Path(resolve(str(folder)))
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        own, network = load_tokenizer(ModelSection(path=str(place))), trained_network(place, base)
-        network.config.get_text_config().pad_token_id = own.pad_token_id
-        found = cls(network.to(device).eval(), own, read_config(place), str(place))
+        own, config = load_tokenizer(ModelSection(path=str(place))), read_config(place)
         if tokenizer is not None:
-            found.check_tokenizer(tokenizer)
-        return found
+            check_tokenizer(tokenizer, own, config, place)
+        network = trained_network(place, base)
+        network.config.get_text_config().pad_token_id = own.pad_token_id
+        return cls(network.to(device).eval(), own, config, str(place))
 
     def check_tokenizer(self, tokenizer: Any) -> None:
         """Refuse to score for a model that writes other tokens. Raises ModelError, naming both."""
-        if vocabulary_hash(tokenizer) != (self.config.vocabulary_sha256 or vocabulary_hash(self.tokenizer)):
-            other = getattr(tokenizer, "name_or_path", "") or "without a name"
-            cause = f"the reward model {self.name} was trained with another tokenizer than that of {other}"
-            raise ModelError(STEP, cause, "Train the reward model from the same base model as the policy")
+        check_tokenizer(tokenizer, self.tokenizer, self.config, self.name)
 
     def score(self, prompts: Sequence[Any], completions: Sequence[Any], normalised: bool = False) -> list[float]:
         """One score a completion, in their order; texts, or lists of messages, as in `reward_rows.encode`.
@@ -142,6 +139,14 @@ class RewardModel:
             if limit and len(ids) > limit:
                 cause = f"completion {index} with its prompt has {len(ids)} tokens, and the reward model reads {limit}"
                 raise ModelError(STEP, cause, "Shorten the completions")
+
+
+def check_tokenizer(given: Any, own: Any, config: RewardConfigFile, name: str | Path) -> None:
+    """Refuse another tokenizer than that of the reward model called `name`. Raises ModelError, naming both."""
+    if vocabulary_hash(given) != (config.vocabulary_sha256 or vocabulary_hash(own)):
+        other = getattr(given, "name_or_path", "") or "without a name"
+        cause = f"the reward model {name} was trained with another tokenizer than that of {other}"
+        raise ModelError(STEP, cause, "Train the reward model from the same base model as the policy")
 
 
 def scores_of(network: Any, sequences: Sequence[Sequence[int]], pad_token_id: int) -> list[float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import DataError, MaskError
+from alignment.errors import DataError, MaskError, RecipeError
 from alignment.models import load_decoder, load_tokenizer, lora_config, refuse_adapter, resolve
 
 if TYPE_CHECKING:
@@ -157,6 +157,17 @@ def _length(tokenizer: Any, row_format: str, what: str) -> Callable[[dict[str, A
             raise MaskError(error.step, f"{what} {number}: {error.cause}", error.remedy) from error
 
     return length
+
+
+def refuse_dropout(recipe: Recipe, remedy: str) -> None:
+    """For stages that train without dropout: refuse a recipe that asks for it, as TRL turns it off without a word.
+
+    Raises RecipeError.
+    """
+    lora = recipe.lora
+    if lora is not None and lora.dropout and not recipe.model.adapter:
+        cause = f"lora.dropout is {lora.dropout}, and {recipe.stage} trains without dropout"
+        raise RecipeError("reading the recipe", cause, remedy)
 
 
 def _defaults(evaluated: bool) -> dict[str, Any]:

@@ -37,13 +37,19 @@ def save_result(trainer: Any, job: Job) -> None:
 
 
 def after(folder: RunFolder, recipe: Recipe) -> None:
-    """The report, and the registry where the recipe wants it."""
+    """The report, and the registry where the recipe wants it; run.json then names the artefact."""
     from alignment.registry import register
     from alignment.report import write_report
 
     write_report(folder)
     if recipe.register:
-        register(folder)
+        folder.note(artefact=register(folder).id)
+
+
+def made_up_for(folder: RunFolder, recipe: Recipe) -> None:
+    """What a finished run lacks because its end was broken off: its report, its place in the registry."""
+    if not (folder.path / "report.html").exists() or (recipe.register and not folder.state.get("artefact")):
+        after(folder, recipe)
 
 
 def evaluated(trainer: Any, job: Job) -> dict[str, float]:

@@ -17,54 +17,77 @@ from alignment.errors import CheckpointFailed, DataError, RecipeError, Stopped, 
 from alignment.models import require_training
 from alignment.run_folder import RunFolder, alone, check_run, open_run
 from alignment.trainer_job import Job, TrainerStage, prepare
-from alignment.trainer_result import about, after, evaluated, save_result
+from alignment.trainer_result import about, after, evaluated, made_up_for, save_result
 from decoder.errors import HearthError
 
 if TYPE_CHECKING:
+    from alignment.data_report import DataReport
     from alignment.sections import Recipe
 
 
 def run_trainer(recipe: Recipe, resume: bool, stage: TrainerStage) -> RunFolder:
-    """Run a stage; one that has already finished is left as it is.
+    """Run a stage; one that has already finished is left as it is, but for a report or a registration that failed.
 
     Raises:
         AlignmentError: the recipe, the data or the model cannot be used; nothing was written.
         Diverged, CheckpointFailed, Stopped: the run ended before its time; its last checkpoint is whole.
     """
-    from accelerate import PartialState  # type: ignore[import-untyped]
-
     require_training()
     folder = check_run(recipe, resume)
-    if folder.state.get("status") == "finished":
+    if ended(folder, recipe):
         return folder
     job = prepare(recipe, folder, stage)
-    check_rows(folder, job)
+    check_rows(folder, job.report)
     with _refusals(), _quiet(job.args.disable_tqdm):
         trainer = stage.build(job)
+    with opened(recipe, resume, folder, job.report):
+        train(trainer, job, stage)
+    return folder
+
+
+def ended(folder: RunFolder, recipe: Recipe) -> bool:
+    """Whether the run has finished; if so, what it lacks of report and registry is made up for."""
+    if folder.state.get("status") != "finished":
+        return False
+    from accelerate import PartialState  # type: ignore[import-untyped]
+
+    if PartialState().is_main_process:
+        made_up_for(folder, recipe)
+    return True
+
+
+@contextmanager
+def opened(recipe: Recipe, resume: bool, folder: RunFolder, report: DataReport) -> Iterator[None]:
+    """What stands around every stage's training: the folder is made and held, run.json says how it ended, and what is
+    left of a run that ended well is its report and its place in the registry.
+
+    Raises RecipeError when another process trains in the folder.
+    """
+    from accelerate import PartialState  # type: ignore[import-untyped]
+
     state = PartialState()
     state.wait_for_everyone()  # until each has seen that the folder is free
     with alone(folder) if state.is_main_process else nullcontext():
         if state.is_main_process:
             open_run(recipe, resume)
             clear_partial(folder.path)
-            folder.note(data=job.report.plain())
+            folder.note(data=report.plain())
         state.wait_for_everyone()
-        with _recorded(folder, state.is_main_process):
-            train(trainer, job, stage)
+        with recorded(folder, state.is_main_process):
+            yield
         if state.is_main_process:
             after(folder, recipe)
         state.wait_for_everyone()
-    return folder
 
 
-def check_rows(folder: RunFolder, job: Job) -> None:
+def check_rows(folder: RunFolder, report: DataReport) -> None:
     """Refuse to go on with a run on other rows than it began with: its place among them would mean nothing.
 
     Raises DataError.
     """
     known = folder.state.get("data")
-    if isinstance(known, dict) and known.get("sha256") != job.report.sha256:
-        cause = f"{job.report.source} does not hold the rows that the run in {folder.path} began with"
+    if isinstance(known, dict) and known.get("sha256") != report.sha256:
+        cause = f"{report.source} does not hold the rows that the run in {folder.path} began with"
         raise DataError("reading the data", cause, "Bring them back, or begin anew in another output")
 
 
@@ -132,7 +155,7 @@ def _quiet(wanted: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _recorded(folder: RunFolder, main: bool) -> Iterator[None]:
+def recorded(folder: RunFolder, main: bool) -> Iterator[None]:
     """run.json says how it ended, however it ends; a full disk and full memory become errors of the tree."""
     try:
         with _typed(folder):

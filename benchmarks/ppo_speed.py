@@ -1,9 +1,9 @@
 """Episodes a second of our PPO, of TRL 1.12's PPOTrainer and of RLOO: `python -m benchmarks.ppo_speed --trl112 PYTHON`.
 
-All train the same random Llama of 0.8M parameters on the same prompts, with responses of the same length, the same
-reward model and four passes over each rollout; both PPOs have a critic of their own. Each contender runs in a
-process of its own, in turns, so that what else the machine does meets all alike; the first step is not counted. Printed
-are episodes a second and ratios, with bootstrap intervals over the rounds.
+All train the same random Llama of 0.8M parameters on the same prompts, with responses of one length, the same reward
+model and four passes over each rollout; both PPOs have a critic of their own. Each contender runs in a process of its
+own, in turns, so that what else the machine does meets all alike; the first step is not counted. Printed are episodes
+a second and ratios, with bootstrap intervals over the rounds.
 
 PYTHON is the interpreter of an environment that holds the last TRL with a PPO, which is not this one:
 

@@ -18,6 +18,7 @@ pytest.importorskip("alignment.data", reason="the stage reads its prompts with a
 from alignment import ppo
 from alignment.errors import DataError, RecipeError, Stopped
 from alignment.recipe import make_recipe
+from alignment.registry import list_artefacts
 from alignment.run_folder import RunFolder
 from benchmarks import ppo_toy
 
@@ -68,7 +69,12 @@ def test_a_run_leaves_an_adapter_and_says_what_it_did(plain):
     state = folder.state
     assert state["status"] == "finished" and state["kind"] == "adapter"
     assert state["base"] == plain["model"]["path"] and len(state["base_sha256"]) == 64
-    assert state["data"]["too_long"] == [{"index": 3, "tokens": 8}], "left out, and listed"
+    assert state["data"]["train_rows"] == 3, "a long prompt is left out, and listed"
+    assert [(row["index"], row["reason"]) for row in state["data"]["dropped_rows"]] == [
+        (3, "it has 8 tokens, and 4 are allowed")
+    ]
+    assert (folder.path / "report.html").exists()
+    assert [artefact.stage for artefact in list_artefacts()][-1] == "ppo"
     assert {"reward", "kl"} <= set(state["metrics"])
     assert (folder.model / "adapter_model.safetensors").exists() and (folder.model / "tokenizer.json").exists()
     assert len(folder.metrics()) == 3
@@ -78,7 +84,7 @@ def test_whole_weights_can_be_loaded_again(plain):
     from transformers import AutoModelForCausalLM
 
     folder = ppo.run(make_recipe({**plain, "lora": None}))
-    assert folder.state["kind"] == "model" and folder.state["base"] == ""
+    assert folder.state["kind"] == "model" and folder.state["base"] == plain["model"]["path"]
     AutoModelForCausalLM.from_pretrained(folder.model)
 
 

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from alignment.errors import DataError, RecipeError
+from alignment.errors import DataError, ModelError, RecipeError
 from alignment.recipe import make_recipe
-from alignment.reward_functions import exact_answer, format_pattern, load_function, shortness
+from alignment.reward_functions import begins_with_answer, exact_answer, format_pattern, load_function, shortness
 from alignment.reward_sources import checked, gold_function, reward_functions
 
 
@@ -83,6 +83,11 @@ def test_a_function_that_raises_is_named():
         checked(lambda **columns: columns["answer"], "mine")(prompts=["p"], completions=["c"])
 
 
+def test_an_answer_may_come_first_and_be_explained():
+    completions = said("Paris. It is the capital.", "paris", "Parish records", "It is Paris", "")
+    assert begins_with_answer(completions, answer=["Paris"] * 5) == [1.0, 1.0, 0.0, 0.0, 0.0]
+
+
 def test_an_exact_answer_is_what_follows_the_mark_or_the_last_word():
     completions = said("6 * 7 = 42 #### 42", "so it is $1,000.", "#### 41", "It is PARIS.", "")
     gold = ["17 + 25 = 42\n#### 42", "1000", "42", "Paris", "x"]
@@ -101,3 +106,13 @@ def test_a_format_is_matched_whole_and_within_time():
     assert time.monotonic() - began < 20
     with pytest.raises(RecipeError, match="pattern"):
         format_pattern(["x"], pattern=["("])
+
+
+def test_a_reward_model_of_another_tokenizer_is_refused(tiny_llama, tmp_path):
+    pytest.importorskip("transformers", reason="tokenizers are read with transformers")
+    from benchmarks import ppo_toy
+
+    ours = ppo_toy.tokenizer()
+    for model, said in ((tiny_llama, "another tokenizer"), (tmp_path / "none", "there is no model")):
+        with pytest.raises(ModelError, match=said):
+            reward_functions(recipe(model=str(model)), ours)

@@ -113,6 +113,18 @@ def test_a_finished_run_is_left_as_it_is(taught):
     assert train(load_recipe(taught.path / "recipe.yaml"), resume=True).state == before
 
 
+def test_what_broke_off_at_the_end_of_a_finished_run_is_made_up_for_when_it_is_resumed(tmp_path, tiny_llama):
+    from alignment.registry import show
+
+    made = recipe("sft", tmp_path, tiny_llama, training={"max_steps": 1})
+    folder = train(made)
+    (folder.path / "report.html").unlink()
+    kept = weights(folder.model)
+    again = train(dataclasses.replace(made, register=True), resume=True)  # as if the registry's disk had been full
+    assert (folder.path / "report.html").exists() and same(weights(again.model), kept)
+    assert show(again.state["artefact"]).stage == "sft"
+
+
 def test_the_saved_template_is_the_one_without_markers(taught, tiny_llama):
     saved = (taught.model / "chat_template.jinja").read_text()
     assert saved == (tiny_llama / "chat_template.jinja").read_text() and "generation %}" not in saved
