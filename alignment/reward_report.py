@@ -1,15 +1,13 @@
-"""What a reward model was found to be worth: reward_eval.json in the run's folder, and a section of its report.
+"""What a reward model was found to be worth: reward_eval.json in the run's folder, which its report shows.
 
-Prompts and responses are other people's words: they are quoted in Markdown as code, on one line, cut short.
+Prompts and responses are other people's words: they are quoted on one line, cut short.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from alignment.reward_metrics import Pair, Scored, ambiguous, contradicted, figures, pairs_of
@@ -70,76 +68,6 @@ def final_metrics(found: Mapping[str, Any]) -> dict[str, float]:
         "accuracy_high": accuracy["high"],
         **{name: found[name] for name in ("margin", "log_loss", "ece", "prompts", "pairs")},
     }
-
-
-def reward_section(folder: RunFolder | Path) -> str:
-    """Markdown about the evaluation in a run's folder; empty when there is none."""
-    file = (folder.path if isinstance(folder, RunFolder) else folder) / FILE
-    if not file.is_file():
-        return ""
-    found = json.loads(file.read_text(encoding="utf-8"))
-    blocks = [_summary(found), _curve(found), _length_lines(found["length"])]
-    titles = {
-        "ambiguous": "Pairs that it cannot tell apart (smallest margin)",
-        "contradicted": "Pairs where it is surest of the opposite",
-    }
-    blocks += [_listed(title, found[name]) for name, title in titles.items() if found[name]]
-    return "\n\n".join(["## Reward model", *blocks]) + "\n"
-
-
-def _summary(found: Mapping[str, Any]) -> str:
-    accuracy, rows = found["accuracy"], "held-out" if found["split"] == "eval" else "TRAINING"
-    lines = [
-        f"Over {found['pairs']} pairs of {found['prompts']} {rows} prompts:",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| accuracy | {accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}] |",
-        f"| margin | {found['margin']:.3f} |",
-        f"| log-loss, nats (chance 0.693) | {found['log_loss']:.3f} |",
-        f"| expected calibration error | {found['ece']:.3f} |",
-        f"| score, mean and standard deviation | {found['scores']['mean']:.3f}, {found['scores']['std']:.3f} |",
-    ]
-    return "\n".join(lines)
-
-
-def _curve(found: Mapping[str, Any]) -> str:
-    lines = ["### Reliability", "", "| confidence | pairs | mean confidence | accuracy |", "|---|---|---|---|"]
-    for each in found["bins"]:
-        span = f"{each['low']:.2f} to {each['high']:.2f}"
-        lines.append(f"| {span} | {each['count']} | {each['confidence']:.3f} | {each['accuracy']:.3f} |")
-    return "\n".join(lines)
-
-
-def _length_lines(length: Mapping[str, Any]) -> str:
-    names = {
-        "pearson": "correlation of score and length (Pearson)",
-        "spearman": "the same of ranks (Spearman)",
-        "within_prompt": "the same within a prompt (Pearson)",
-        "longer_scored_higher": "the longer one scores higher, share of pairs",
-        "longer_is_better": "the longer one is better by its label, share of pairs",
-    }
-    rows = [
-        f"| {text} | {'none' if length[key] is None else format(length[key], '.3f')} |" for key, text in names.items()
-    ]
-    return "\n".join(["### Length", "", "| | |", "|---|---|", *rows])
-
-
-def _listed(title: str, pairs: Sequence[Mapping[str, Any]]) -> str:
-    lines = [f"### {title}", ""]
-    for pair in pairs:
-        lines += [
-            f"- row {pair['row']}, margin {pair['margin']:+.3f}: {_code(pair['prompt'])}",
-            f"  - better: {_code(pair['better'])}",
-            f"  - worse: {_code(pair['worse'])}",
-        ]
-    return "\n".join(lines)
-
-
-def _code(text: str) -> str:
-    """Text as one line of code in Markdown, which nothing in it can leave."""
-    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    return f"{fence} {text} {fence}"
 
 
 def _quoted_pair(pair: Pair, rankings: Sequence[Ranking]) -> dict[str, Any]:

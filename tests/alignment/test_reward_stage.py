@@ -11,8 +11,8 @@ import torch
 
 from alignment.errors import DataError, Diverged, Stopped
 from alignment.recipe import load_recipe, make_recipe
+from alignment.report import write_report
 from alignment.reward import run, stage_of
-from alignment.reward_report import reward_section
 from alignment.run_folder import RunFolder
 from alignment.scoring import CONFIG, RewardModel
 from alignment.training_arguments import training_arguments
@@ -167,15 +167,16 @@ def test_trls_figures_are_in_the_metrics(trained):
     assert {"loss", "accuracy", "margin", "mean_reward", "min_reward", "max_reward", "num_tokens"} <= line.keys()
 
 
-def test_the_report_section_quotes_texts_as_code_that_they_cannot_leave(trained, tmp_path):
+def test_the_report_shows_the_evaluation_and_quotes_texts_that_cannot_leave_their_place(trained, tmp_path):
     folder, _ = trained
-    section = reward_section(folder)
-    assert section.startswith("## Reward model") and "TRAINING prompts" in section and "### Reliability" in section
+    assert "## Reward model" in (said := (folder.path / "report.md").read_text()) and "TRAINING rows" in said
     found = json.loads((folder.path / "reward_eval.json").read_text())
-    found["ambiguous"][0]["better"] = "`` </script><script>alert(1)</script>"
+    found["ambiguous"][0]["better"] = "``` </script><script>alert(1)</script>"
     (tmp_path / "reward_eval.json").write_text(json.dumps(found))
-    assert "``` `` </script><script>alert(1)</script> ```" in reward_section(tmp_path)
-    assert reward_section(RunFolder(tmp_path / "nowhere")) == ""
+    page = write_report(RunFolder(tmp_path)).read_text()
+    assert "<script" not in page and "&lt;script&gt;alert(1)" in page
+    assert "````text\n" in (tmp_path / "report.md").read_text()
+
 
 
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tiny_llama, tmp_path, monkeypatch):
