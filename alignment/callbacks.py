@@ -1,10 +1,9 @@
-"""What a run does while it trains, whatever trains it: metrics and sample generations go to the run's folder, a loss
-that is no number ends it, a signal ends it after a checkpoint.
+"""What a run does while it trains, whatever trains it: metrics and sample generations go to the run's folder, a signal
+ends it after a checkpoint.
 """
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from alignment.errors import Diverged
 from alignment.metric_series import read_lines
 from alignment.overoptimisation import Alarm, OveroptimisationMonitor, points_of
 
@@ -60,17 +58,6 @@ class NoteAtStart(TrainerCallback):
             self.folder.note(**self.values)
 
 
-class StopOnNan(TrainerCallback):
-    """Ends the run when a logged loss is no number."""
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        """Raises Diverged."""
-        loss = (logs or {}).get("loss")
-        if isinstance(loss, float) and not math.isfinite(loss):
-            remedy = "Lower training.learning_rate, or look at the rows of that step"
-            raise Diverged("training", f"the loss at step {state.global_step} is {loss}", remedy)
-
-
 class SignalStop(TrainerCallback):
     """After a signal, writes a checkpoint at the end of the step and ends the run.
 
@@ -115,7 +102,10 @@ class SamplesToFolder(TrainerCallback):
 
 
 def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens: int = 48) -> list[str]:
-    """Greedy continuations of texts that already have their template, special tokens left out."""
+    """Greedy continuations of texts that already have their template, special tokens left out.
+
+    Of a prompt that leaves no room among the model's positions the end is read.
+    """
     import torch
 
     side, tokenizer.padding_side = tokenizer.padding_side, "left"
@@ -123,6 +113,9 @@ def generate(model: Any, tokenizer: Any, prompts: Sequence[str], max_new_tokens:
         batch = tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False)
     finally:
         tokenizer.padding_side = side
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    room = max(positions - max_new_tokens, 1) if positions else batch["input_ids"].shape[1]
+    batch = {name: batch[name][:, -room:] for name in ("input_ids", "attention_mask")}
     training = model.training
     model.eval()
     try:

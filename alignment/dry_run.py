@@ -57,6 +57,7 @@ def dry_run(recipe: Recipe, time_it: bool = True, shown: int = ROWS_SHOWN) -> Dr
     if isinstance(tokenizer, MaskError):
         return about.with_(refusal=tokenizer)
     rows, too_long, report, refusal = _measured(recipe, args, tokenizer, data, limit)
+    _check_online(recipe, args, len(rows))
     about = about.with_(
         masks=report, too_long=too_long, refusal=refusal, preview=_preview(args, tokenizer, rows, data.format, shown)
     )
@@ -66,6 +67,18 @@ def dry_run(recipe: Recipe, time_it: bool = True, shown: int = ROWS_SHOWN) -> Dr
     memory, reason = _memory(recipe, args, report)
     timing = _timing(recipe, args, tokenizer, rows, (data.format, report, memory, steps)) if time_it else None
     return about.with_(steps=steps, memory=memory, memory_unknown=reason, timing=timing, packed=_packed(args))
+
+
+def _check_online(recipe: Recipe, args: Any, rows: int) -> None:
+    """What stages that write completions want beside: a reward, and prompts for a whole batch."""
+    if recipe.stage in ("ppo", "grpo", "rloo"):
+        from alignment.reward_sources import check_sources
+
+        check_sources(recipe)
+    if recipe.stage in ("grpo", "rloo"):
+        from alignment.grpo import check_groups
+
+        check_groups(args, rows)
 
 
 def stage_arguments(recipe: Recipe, row_format: str) -> Any:

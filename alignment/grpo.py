@@ -34,7 +34,7 @@ def build_online(job: Job, trainer: str) -> Any:
     from alignment.reward_sources import gold_function, reward_functions
     from alignment.watched_trainer import watched
 
-    check_groups(job)
+    check_groups(job.args, len(job.train))
     if job.full and job.args.beta:
         known = loading_arguments(job.recipe.model, resolve(job.recipe.model.path))
         # For the reference, which TRL loads by itself: of the same revision, and safetensors too.
@@ -52,14 +52,14 @@ def build_online(job: Job, trainer: str) -> Any:
     )
 
 
-def check_groups(job: Job) -> None:
+def check_groups(args: Any, rows: int) -> None:
     """Refuse fewer rows than a batch has prompts: TRL takes whole batches alone, and would train on nothing.
 
     Raises DataError.
     """
-    prompts = job.args.generation_batch_size // job.args.num_generations
-    if len(job.train) < prompts:
-        cause = f"there are {len(job.train)} prompts, and a batch takes {prompts}"
+    prompts = args.generation_batch_size // args.num_generations
+    if rows < prompts:
+        cause = f"there are {rows} prompts, and a batch takes {prompts}"
         remedy = "Give more, lower per_device_train_batch_size or steps_per_generation, or raise num_generations"
         raise DataError("reading the data", cause, remedy)
 

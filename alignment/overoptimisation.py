@@ -28,7 +28,7 @@ RISE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One batch: mean rewards, and the KL to the reference in nats a response."""
+    """One batch: mean rewards, and the KL to the reference in nats: a response's, but a token's where GRPO logs it."""
 
     step: int
     proxy: float

@@ -28,15 +28,20 @@ def reward_functions(recipe: Recipe, tokenizer: Any) -> list[RewardFunction]:
         RecipeError: it names none, or one that cannot be found.
         ModelError: the reward model cannot be used, or is one of another tokenizer.
     """
+    check_sources(recipe)
     section, found = recipe.reward, []
     if section.model:
         found.append(checked(_scorer(section.model, tokenizer), "reward_model", section.model_weight))
     if section.function:
         name = section.function.rpartition(":")[2]
         found.append(checked(load_function(section.function), name, section.function_weight))
-    if not found:
-        raise RecipeError("reading the recipe", f"{recipe.stage} has no reward", "Give reward.model or reward.function")
     return found
+
+
+def check_sources(recipe: Recipe) -> None:
+    """Refuse a recipe that names no reward. Raises RecipeError."""
+    if not recipe.reward.model and not recipe.reward.function:
+        raise RecipeError("reading the recipe", f"{recipe.stage} has no reward", "Give reward.model or reward.function")
 
 
 def gold_function(recipe: Recipe, tokenizer: Any) -> RewardFunction | None:

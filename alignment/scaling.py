@@ -145,8 +145,8 @@ def _rung(ladder: ScalingRecipe, size: str, text: str) -> Rung:
     differs = dict(convert(ladder.sizes[size], Mapping[str, Any], f"sizes.{size}"))
     tokens = count(text)
     training = dict(ladder.training) | {key: differs.pop(key) for key in ("learning_rate",) if key in differs}
-    step = training.get("max_length", 512) * training.get("per_device_train_batch_size", 8)
-    steps = -(-tokens // (step * training.get("gradient_accumulation_steps", 1)))
+    step = _whole(training, "max_length", 512) * _whole(training, "per_device_train_batch_size", 8)
+    steps = -(-tokens // (step * _whole(training, "gradient_accumulation_steps", 1)))
     shape = dataclasses.asdict(ladder.architecture) | differs
     always = {"eval_strategy": "no", "save_strategy": "no", "num_train_epochs": 1, "max_steps": steps}
     recipe = make_recipe(
@@ -162,6 +162,13 @@ def _rung(ladder: ScalingRecipe, size: str, text: str) -> Rung:
         }
     )
     return Rung(size, tokens, recipe)
+
+
+def _whole(training: Mapping[str, Any], key: str, default: int) -> int:
+    value = training.get(key, default)
+    if type(value) is not int or value < 1:
+        raise RecipeError(STEP, f"training.{key} is {value!r}, no whole number from 1", "Give one")
+    return value
 
 
 def _unique_tokens(ladder: ScalingRecipe) -> int:

@@ -87,7 +87,10 @@ def _recipe(stage: str, given: argparse.Namespace) -> Recipe:
 
 
 def _line(error: Exception) -> str:
+    from alignment.preview import visible  # an error may quote what others wrote
+
+    said = visible(" ".join(str(error).split()))
     if isinstance(error, HearthError):
-        return " ".join(str(error).split())
-    said = " ".join(str(error).split())[:500]
+        return said
+    said = said[:500]
     return f"a bug in Hearth: {type(error).__name__}: {said}. Run it again with --debug and report what it prints"

@@ -19,7 +19,8 @@ class ModelSection:
     Attributes:
         path: a folder, a hub name, or the id of a registered artefact; empty only in `pretrain`.
         revision: of the hub's repository; pin it.
-        adapter: a LoRA adapter's folder (or artefact) to go on from, or to start preference training from.
+        adapter: a LoRA adapter's folder (or artefact) to go on from, or to start preference training from; the section
+            `lora` then says nothing.
         dtype: of the weights in training; float32 on a CPU.
         quantization: "4bit" loads the frozen base in NF4 (QLoRA, Dettmers et al. 2023); needs a GPU and bitsandbytes.
         chat_template: a Jinja file in place of the tokenizer's own template.

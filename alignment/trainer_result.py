@@ -53,11 +53,14 @@ def made_up_for(folder: RunFolder, recipe: Recipe) -> None:
 
 
 def evaluated(trainer: Any, job: Job) -> dict[str, float]:
-    """The figures of the last step's evaluation, which is made where there was none."""
+    """The evaluation's figures of the step whose weights are the result: the last, or with `load_best_model_at_end` the
+    best. Where there was no evaluation, one is made.
+    """
     if not job.eval:
         return {}
+    best = trainer.state.best_global_step if trainer.args.load_best_model_at_end else None
     for line in reversed(trainer.state.log_history):
-        if line.get("step") == trainer.state.global_step and "eval_loss" in line:
+        if line.get("step") == (best or trainer.state.global_step) and "eval_loss" in line:
             return {key: value for key, value in line.items() if key.startswith("eval_")}
     found: dict[str, float] = trainer.evaluate()
     return found

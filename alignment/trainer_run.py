@@ -18,7 +18,7 @@ from alignment.models import require_training
 from alignment.run_folder import RunFolder, alone, check_run, open_run
 from alignment.trainer_job import Job, TrainerStage, prepare
 from alignment.trainer_result import about, after, evaluated, made_up_for, save_result
-from decoder.errors import HearthError
+from decoder.errors import HearthError, MissingExtra
 
 if TYPE_CHECKING:
     from alignment.data_report import DataReport
@@ -156,7 +156,11 @@ def _quiet(wanted: bool) -> Iterator[None]:
 
 @contextmanager
 def recorded(folder: RunFolder, main: bool) -> Iterator[None]:
-    """run.json says how it ended, however it ends; a full disk and full memory become errors of the tree."""
+    """run.json says how it ended, however it ends, and a report what a run that failed looked like; a full disk and
+    full memory become errors of the tree.
+    """
+    from alignment.report import write_report
+
     try:
         with _typed(folder):
             yield
@@ -164,7 +168,9 @@ def recorded(folder: RunFolder, main: bool) -> Iterator[None]:
         if main:
             try:
                 folder.note(status="stopped" if isinstance(error, Stopped) else "failed", error=str(error))
-            except CheckpointFailed:
+                if isinstance(error, HearthError) and not isinstance(error, (Stopped, CheckpointFailed)):
+                    write_report(folder)  # curves until then; no signal waits for it, and no full disk is written to
+            except (CheckpointFailed, MissingExtra):
                 if not isinstance(error, HearthError):
                     raise
         raise

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from alignment.dry_run import dry_run, stage_arguments
-from alignment.errors import DataError, ModelError, RecipeError, WrongBase
+from alignment.errors import AlignmentError, DataError, ModelError, RecipeError, WrongBase
 from alignment.memory import NF4_BYTES, estimate_memory
 from alignment.model_shape import model_shape
 from alignment.recipe import load_recipe, make_recipe
@@ -158,6 +158,19 @@ def test_what_cannot_be_used_is_an_error(recipe, tmp_path, make_adapter):
     known = recipe([said(1)]).model.path
     with pytest.raises(WrongBase, match="other/base"):
         dry_run(recipe([said(1)], model={"path": known, "adapter": str(adapter)}), time_it=False)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"training": {"per_device_train_batch_size": 8, "num_generations": 2}}, "a batch takes 4"),
+        ({"reward": {}}, "no reward"),
+    ],
+)
+def test_what_a_stage_that_writes_completions_would_refuse_is_told(recipe, more, said):
+    sections = {"training": {"num_generations": 2}, "reward": {"function": "m:f"}} | more
+    with pytest.raises(AlignmentError, match=said):
+        dry_run(recipe([{"prompt": "How many?"}], stage="grpo", **sections), time_it=False)
 
 
 def test_nothing_is_measured_that_would_not_fit(recipe, monkeypatch):

@@ -126,6 +126,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_step_and_rows(tmp_path,
     assert 7 in raised.value.rows and (more or len(raised.value.rows) <= 2)
     assert "7" in str(raised.value).partition("rows ")[2]
     assert folder.state["status"] == "failed" and "the loss is nan" in folder.state["error"]
+    assert "the run failed: " in (folder.path / "report.md").read_text()
     for checkpoint in folder.checkpoints():
         assert all(tensor.isfinite().all() for tensor in weights(checkpoint).values())
 
@@ -273,4 +274,5 @@ def test_of_several_checkpoints_those_that_the_limit_allows_and_the_best_stay(tm
     assert first < 4 and [step_of(p) for p in folder.checkpoints()] == [first, 5]
     state = json.loads((folder.checkpoints()[-1] / "trainer_state.json").read_text())
     assert state["best_model_checkpoint"] == str(folder.path / f"checkpoint-{first}")
+    assert folder.state["metrics"]["eval_loss"] == evaluations[first] != evaluations[5]  # of the weights that are left
     assert same(weights(folder.model), weights(folder.path / f"checkpoint-{first}"))

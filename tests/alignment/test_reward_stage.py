@@ -178,7 +178,6 @@ def test_the_report_shows_the_evaluation_and_quotes_texts_that_cannot_leave_thei
     assert "````text\n" in (tmp_path / "report.md").read_text()
 
 
-
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tiny_llama, tmp_path, monkeypatch):
     draw = random.Random(2)
     rows = written(tmp_path, [shorter_is_better(draw) for _ in range(40)])

@@ -170,6 +170,8 @@ def test_the_command_says_one_line_and_two_for_the_users_fault(capsys, tmp_path)
         ("sizes.large.hidden_size=48", "head size 48"),
         ("data.eval_fraction=0", "no evaluation rows"),
         ("output=null", "output is empty"),
+        ("training.max_length='64'", "training.max_length is '64', no whole number"),
+        ("training.per_device_train_batch_size=0", "no whole number from 1"),
         ("name=../up", "is no name"),
     ],
 )

@@ -124,6 +124,14 @@ def test_a_dry_run_of_what_would_be_refused_ends_with_2_as_hearth_does(tmp_path,
     assert capsys.readouterr() == ("", "")
 
 
+def test_what_others_wrote_cannot_act_on_the_terminal(tmp_path, tiny_llama, capsys):
+    made = support.recipe("sft", tmp_path, tiny_llama, [{"\x1b]0;owned\x07": "x"}])
+    with pytest.raises(SystemExit):
+        main("sft", ["--config", saved(tmp_path, made)])
+    error = capsys.readouterr().err
+    assert "owned" in error and "\x1b" not in error and "\x07" not in error
+
+
 def test_what_is_ours_is_exit_code_1_and_its_traceback_comes_on_request(tmp_path, tiny_llama, capsys, monkeypatch):
     def broken(recipe, resume):
         raise ZeroDivisionError("in the middle")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from alignment import sft
+from alignment.callbacks import generate
 from alignment.errors import AlignmentError, DataError, MaskError, ModelError, RecipeError, TrainingError
 from alignment.run_folder import folder_of
 from alignment.stages import train
@@ -104,6 +105,15 @@ def test_samples_over_time_begin_before_training_and_end_after_it(taught):
     first, last = taught.samples()[0], taught.samples()[3]
     assert first["prompt"] == last["prompt"] and first["prompt"].endswith("<|assistant|>\n")
     assert last["response"].startswith("It is") and not first["response"].startswith("It is")
+
+
+def test_a_prompt_as_long_as_the_model_is_sampled_from_its_end(tiny_llama):
+    from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    small = {"n_positions": 64, "n_embd": 8, "n_layer": 1, "n_head": 1, "eos_token_id": None, "bos_token_id": None}
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **small))  # has a vector for each position, no more
+    assert len(generate(model, tokenizer, ["word " * 200, "word"], 48)) == 2
 
 
 def test_a_finished_run_is_left_as_it_is(taught):
