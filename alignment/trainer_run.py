@@ -63,7 +63,7 @@ def opened(recipe: Recipe, resume: bool, folder: RunFolder, report: DataReport) 
 
     Raises RecipeError when another process trains in the folder.
     """
-    from accelerate import PartialState  # type: ignore[import-untyped]
+    from accelerate import PartialState
 
     state = PartialState()
     state.wait_for_everyone()  # until each has seen that the folder is free
