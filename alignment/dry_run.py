@@ -97,9 +97,8 @@ def _limit(recipe: Recipe, args: Any) -> int | None:
     if hasattr(stage, "limit"):
         limit: int | None = stage.limit(recipe, args)
         return limit
-    if _packed(args):
-        return None
-    return getattr(args, "max_length", None) or getattr(args, "max_prompt_length", None)
+    found: int | None = _module(recipe).limit(recipe, args)
+    return found
 
 
 def _module(recipe: Recipe) -> Any:

@@ -64,8 +64,11 @@ def check_groups(args: Any, rows: int) -> None:
         raise DataError("reading the data", cause, remedy)
 
 
-def prompt_limit(recipe: Recipe, args: Any) -> int:
-    """Tokens of a prompt that leave room for the completion; TRL itself cuts nothing, and the model would go wrong."""
+def prompt_limit(recipe: Recipe, args: Any) -> int | None:
+    """Tokens of a prompt that leave room for the completion; TRL itself cuts nothing, and the model would go wrong.
+
+    None for a model that reads texts of any length. Raises ModelError when there is no room.
+    """
     from transformers import AutoConfig
 
     from alignment.models import resolve
@@ -73,12 +76,14 @@ def prompt_limit(recipe: Recipe, args: Any) -> int:
     config = AutoConfig.from_pretrained(
         resolve(recipe.model.path), revision=recipe.model.revision or None, trust_remote_code=False
     )
-    positions = int(config.get_text_config().max_position_embeddings)
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    if not positions:
+        return None
     completion = args.max_completion_length or 0
     if positions <= completion:
         cause = f"training.max_completion_length is {completion}, and the model reads {positions} tokens in all"
         raise ModelError("loading the data", cause, "Lower it, so that there is room for a prompt")
-    return positions - completion
+    return int(positions - completion)
 
 
 STAGE = TrainerStage("trl:GRPOConfig", build, lambda row_format: {}, prompt_limit, taught=False)

@@ -48,6 +48,14 @@ def run(recipe: Recipe, resume: bool = False) -> RunFolder:
     return folder
 
 
+def limit(recipe: Recipe, config: PPOConfig) -> int | None:
+    """Tokens of a prompt at most, as the recipe says, but leaving room for the completion. Raises ModelError."""
+    from alignment.grpo import prompt_limit
+
+    limits = (config.max_prompt_length, prompt_limit(recipe, config))
+    return min((each for each in limits if each is not None), default=None)
+
+
 def _prepare(recipe: Recipe, folder: RunFolder) -> tuple[PPOTrainer, Data]:
     """Everything that can be refused; nothing is written."""
     from transformers import set_seed
@@ -62,7 +70,7 @@ def _prepare(recipe: Recipe, folder: RunFolder) -> tuple[PPOTrainer, Data]:
     config: PPOConfig = training_arguments(recipe, folder, CONFIG)
     tokenizer = load_tokenizer(recipe.model)
     data = load_data(recipe.data, recipe.stage)
-    data = fitting(data, tokenizer, config.max_prompt_length, bool(recipe.data.eval))
+    data = fitting(data, tokenizer, limit(recipe, config), bool(recipe.data.eval))
     rewards, gold = reward_functions(recipe, tokenizer), gold_function(recipe, tokenizer)
     set_seed(config.seed)
     models = load_models(recipe, config)

@@ -75,7 +75,7 @@ def trained_network(folder: Path, base: str = "") -> Any:
     check_base(folder, source)
     import peft
 
-    if not any(f".{HEAD}." in name for name in peft.load_peft_weights(str(folder), device="cpu")):
+    if not any(f".{HEAD}." in name for name in _weights(folder)):
         raise _headless(str(folder))
     network = load_network(source, ModelSection(path=source))
     return peft.PeftModel.from_pretrained(network, str(folder), is_trainable=False)
@@ -99,6 +99,17 @@ def _under(model: Any, config: Any) -> Any:
     return peft.get_peft_model(model, config)
 
 
+def _weights(adapter: Path) -> dict[str, Any]:
+    """An adapter's tensors by name. Raises ModelError."""
+    import peft
+    from safetensors import SafetensorError
+
+    try:
+        return dict(peft.load_peft_weights(str(adapter), device="cpu"))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(STEP, f"{adapter} cannot be read: {error}", "Give a folder that peft saved") from error
+
+
 def _continued(model: Any, adapter: Path, source: str) -> Any:
     """`model` under the adapter's own weights, trainable, with the head; the adapter may have a head or none."""
     import peft
@@ -109,7 +120,7 @@ def _continued(model: Any, adapter: Path, source: str) -> Any:
     wrapped = _under(model, config)
     fresh = peft.get_peft_model_state_dict(wrapped)
     head = {name: weight for name, weight in fresh.items() if f".{HEAD}." in name}
-    weights = head | peft.load_peft_weights(str(adapter), device="cpu")
+    weights = head | _weights(adapter)
     found: Any = peft.set_peft_model_state_dict(wrapped, weights)
     if found.unexpected_keys:
         cause = f"the adapter {adapter} has weights that the reward model lacks: {found.unexpected_keys[0]}"

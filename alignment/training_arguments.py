@@ -69,7 +69,7 @@ def training_arguments(recipe: Recipe, folder: RunFolder, config: str, **house: 
     values |= {key: value for key, value in always.items() if key in known}
     try:
         return cls(**values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:  # a file of DeepSpeed's, or what it needs
         raise RecipeError(STEP, f"training: {error}", "Mend the recipe") from error
 
 
@@ -100,10 +100,10 @@ def _as_kind(value: Any, kind: type) -> Any:
         return value if kind is bool and isinstance(value, bool) else None
     if kind is float and isinstance(value, str):
         try:
-            return float(value)
+            value = float(value)
         except ValueError:
             return None
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, (int, float)) or value != value:
         return None
     if kind is float:
         return value

@@ -16,7 +16,7 @@ pytest.importorskip("trl", reason="PPO stands on TRL's utilities")
 pytest.importorskip("alignment.data", reason="the stage reads its prompts with alignment.data")
 
 from alignment import ppo
-from alignment.errors import DataError, RecipeError, Stopped
+from alignment.errors import AlignmentError, DataError, RecipeError, Stopped
 from alignment.recipe import make_recipe
 from alignment.registry import list_artefacts
 from alignment.run_folder import RunFolder
@@ -114,6 +114,19 @@ def test_a_run_that_fails_says_why(plain, tmp_path):
 def test_without_a_reward_it_is_refused(plain):
     with pytest.raises(RecipeError, match="ppo has no reward"):
         ppo.run(make_recipe({**plain, "reward": {}}))
+
+
+@pytest.mark.parametrize(
+    ("section", "changed", "said"),
+    [
+        ("lora", {"dropout": 0.1}, "lora.dropout is 0.1, and ppo trains without dropout"),
+        ("training", {"max_completion_length": 100_000}, "training.max_completion_length is 100000"),
+    ],
+)
+def test_what_could_not_be_done_as_asked_is_refused_before_a_folder_is_made(plain, section, changed, said):
+    with pytest.raises(AlignmentError, match=said.replace(".", r"\.")):
+        ppo.run(make_recipe({**plain, section: plain[section] | changed}))
+    assert not Path(plain["output"]).exists()
 
 
 @pytest.mark.slow

@@ -87,6 +87,8 @@ def test_training_keys_are_those_of_the_stages_own_configuration(file, tmp_path)
         ("per_device_train_batch_size=0", "training.per_device_train_batch_size is 0. Give at least 1"),
         ("num_train_epochs=[1]", "not a number"),
         ("learning_rate=fast", "not a number"),
+        ("learning_rate=nan", "not a number"),
+        ("deepspeed=nowhere.json", "training: "),
         ("packing=1", "training.packing is 1, not true or false"),
         ("max_steps=true", "not a whole number"),
         ("chat_template_path=other.jinja", "Say it with model.chat_template"),  # the guard looks at the tokenizer's

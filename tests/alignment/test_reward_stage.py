@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from alignment.errors import DataError, Diverged, Stopped
+from alignment.errors import DataError, Diverged, ModelError, Stopped
 from alignment.recipe import load_recipe, make_recipe
 from alignment.report import write_report
 from alignment.reward import run, stage_of
+from alignment.reward_model import new_reward_model
 from alignment.run_folder import RunFolder
 from alignment.scoring import CONFIG, RewardModel
+from alignment.sections import ModelSection
 from alignment.training_arguments import training_arguments
 
 # peft 0.21 asks transformers 5.19 for a name that is going out.
@@ -234,6 +236,14 @@ def test_a_ranking_without_a_better_response_is_refused_by_its_index(tiny_llama,
         run(given)
     assert (caught.value.row, caught.value.field) == (2, "ranks")
     assert not Path(given.output).exists()
+
+
+def test_a_damaged_adapter_to_go_on_from_is_named(tmp_path, tiny_llama, make_adapter):
+    adapter = make_adapter(1)
+    (adapter / "adapter_model.safetensors").write_bytes(b"not safetensors")
+    model = ModelSection(path=str(tiny_llama), adapter=str(adapter))
+    with pytest.raises(ModelError, match="cannot be read"):
+        new_reward_model(model, None, 0)
 
 
 @pytest.mark.parametrize(("dropout", "disabled"), [(0.0, True), (0.1, False)])
