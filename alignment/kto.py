@@ -12,6 +12,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from alignment.dpo import check_dropout, reference
+from alignment.errors import DataError
 from alignment.trainer_job import Job, TrainerStage
 from alignment.trainer_run import run_trainer
 
@@ -30,6 +31,9 @@ def build(job: Job) -> Any:
     from alignment.watched_trainer import watched
 
     check_dropout(job)
+    if len(job.train) < 2:
+        cause = "there is one row, and the KL term is estimated across the rows of a batch"
+        raise DataError("reading the data", cause, "Give more")
     mixed = random.Random(job.recipe.seed).sample(job.train, len(job.train))  # noqa: S311  # an order, no secret
     return watched("trl:KTOTrainer", job.train)(
         args=job.args,

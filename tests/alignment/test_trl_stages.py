@@ -259,6 +259,11 @@ def test_fewer_prompts_than_a_batch_takes_are_refused_as_trl_would_train_on_none
     assert not folder_of(made).path.exists()
 
 
+def test_one_vote_alone_is_refused_as_a_batch_of_one_is(tmp_path, tiny_llama):
+    with pytest.raises(DataError, match="the KL term is estimated across the rows"):
+        train(recipe("kto", tmp_path, tiny_llama, support.ROWS["kto"][:1]))
+
+
 def test_a_run_without_a_step_is_no_success(tmp_path, tiny_llama):
     with pytest.raises(TrainingError, match="not one step was made"):
         train(recipe("sft", tmp_path, tiny_llama, training={"max_steps": -1, "num_train_epochs": 0}))

@@ -70,6 +70,24 @@ def test_a_stage_trains_and_says_where_all_is_and_what_is_next(hearth, house, re
     assert RunFolder(house / "run").state["max_steps"] == 2
 
 
+def test_of_a_registered_result_the_next_command_names_it(hearth, house, recipe):
+    result = hearth("align", "sft", "--config", recipe(register=True), "--set", "training.max_steps=1")
+    artefact = RunFolder(house / "run").state["artefact"]
+    assert f"next: hearth models show {artefact}" in result.err and artefact.startswith("mine-")
+
+
+def test_a_command_to_go_on_with_can_be_typed_as_it_stands(hearth, house, recipe, monkeypatch):
+    def stopped(asked, resume=False):  # a stage that a signal ends, in place of a real one
+        raise Stopped("training", "a signal ended it", "Add --resume")
+
+    monkeypatch.setattr("alignment.stages.train", stopped)
+    (house / recipe()).rename(house / "my recipe.yaml")
+    assert (
+        "hearth align sft --config 'my recipe.yaml' --resume"
+        in hearth("align", "sft", "--config", "my recipe.yaml").err
+    )
+
+
 def test_what_a_stage_prints_goes_aside_but_for_figures_that_are_shown_already(capsys):
     aside = align_watch.Aside()
     print("scoring\x1b[2J 12 answers\n{'loss': '1.5', 'epoch': '1'}\nhalf", end="", file=aside)

@@ -148,9 +148,8 @@ def _train(recipe: Recipe, asked: Asked, overrides: list[str]) -> int:
             with watched(folder, f"hearth align {recipe.stage}"), redirect_stdout(Aside()):
                 folder = train(recipe, resume=asked.resume)
         except Stopped as stopped:
-            again = " ".join(
-                ["hearth align", recipe.stage, "--config", asked.config, *_as_options(overrides), "--resume"]
-            )
+            said = ["--config", quote(asked.config), *_as_options(overrides), "--resume"]
+            again = " ".join(["hearth align", recipe.stage, *said])
             raise _told(stopped, again, interrupted=INTERRUPT in seen()) from stopped
     _done(folder, recipe, asked.json)
     return 0
