@@ -118,6 +118,17 @@ def test_text_of_any_kind_is_kept_or_refused_whole(feedback):
     assert feedback.events(Where(person="o'hara\x00")) == [event]
 
 
+def test_a_name_that_is_no_text_is_found_by_what_it_was_kept_under(feedback):
+    """As the command line hands over bytes that are no UTF-8."""
+    event = feedback.vote(SKY, 1, person="ann\udcff")
+    assert feedback.events(Where(person="ann\udcff")) == feedback.events(Where(person="ann?"))
+    for work in (feedback.get, feedback.retract):
+        with pytest.raises(FeedbackError, match="there is no event"):
+            work("nope\udcff")
+    feedback.retract(event.id, person="ann\udcff")
+    assert feedback.forget("ann\udcff") == 2
+
+
 # What is taken back
 
 
@@ -164,6 +175,16 @@ def test_sql_itself_refuses_to_rewrite_events(feedback, statement):
         connection.execute(statement)
     connection.close()
     assert feedback.events() == before
+
+
+def test_a_tombstone_takes_no_text_with_it_when_it_loses_its_name(feedback):
+    feedback.vote(SKY, 1, person="ann")
+    feedback.forget("ann")
+    with sqlite3.connect(feedback.path) as connection:
+        connection.execute("DELETE FROM events WHERE kind = 'vote'")
+        with pytest.raises(sqlite3.IntegrityError, match="never rewritten"):
+            connection.execute("UPDATE events SET person = '', body = 'more'")
+    connection.close()
 
 
 def test_the_file_is_its_owners_alone(feedback):
@@ -361,6 +382,33 @@ def test_compaction_waits_for_readers_and_goes_on_later(feedback, monkeypatch):
     reader.close()
     feedback.compact()
     assert not feedback.pending and b"secretperson" not in bytes_of(feedback)
+
+
+def test_two_compactions_at_once_finish_each_others_work_or_leave_it_noted(feedback, monkeypatch):
+    from alignment import feedback_store as store
+    from alignment.feedback_file import connected
+
+    feedback.vote(SKY, 1, person="ann")
+    feedback.forget("ann")
+    idle = sqlite3.connect(feedback.path)  # the log lives as long as anybody is connected
+    idle.execute("SELECT COUNT(*) FROM events").fetchall()
+    cut = store._cut_log
+
+    def meanwhile(connection, step):
+        """Another process takes out the next person's rows, and dies before their bytes are gone."""
+        cut(connection, step)
+        feedback.vote(SKY, 1, person="secretperson")
+        feedback.forget("secretperson")
+        with connected(feedback.path) as other:
+            store._remove(other)
+
+    monkeypatch.setattr(store, "_cut_log", meanwhile)
+    feedback.compact()
+    monkeypatch.undo()
+    assert feedback.pending and b"secretperson" in bytes_of(feedback)
+    feedback.compact()
+    assert not feedback.pending and b"secretperson" not in bytes_of(feedback)
+    idle.close()
 
 
 # Against a plain list
