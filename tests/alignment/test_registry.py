@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alignment import registry_lock
 from alignment.errors import CheckpointFailed, RegistryError
 from alignment.models import resolve
 from alignment.recipe import as_plain, fingerprint, make_recipe
@@ -20,6 +22,7 @@ from alignment.registry import list_artefacts, register, remove, show, verify
 from alignment.registry_artefact import check_id
 from alignment.registry_diff import diff
 from alignment.registry_history import history, record
+from alignment.registry_lock import SWITCHING, WRITING, locked
 from alignment.run_folder import RunFolder
 from decoder import alias
 
@@ -197,6 +200,43 @@ def test_the_promoted_one_and_the_last_good_one_stay(finish):
             remove(one.id)
     alias.switch("base", "", None)
     remove(one.id)
+
+
+def test_what_is_being_promoted_is_not_removed_meanwhile(finish):
+    one = register(finish("mine", WEIGHTS))
+    with ThreadPoolExecutor(1) as pool:
+        with locked(SWITCHING, "promoting"):
+            removal = pool.submit(remove, one.id)
+            time.sleep(0.3)
+            alias.switch("base", one.id, "")
+        with pytest.raises(RegistryError, match="is promoted on base"):
+            removal.result(30)
+    assert verify(one.id) == one
+
+
+def test_nobody_waits_for_ever_for_another(finish, monkeypatch):
+    monkeypatch.setitem(registry_lock.WAIT_SECONDS, WRITING, 0.1)
+    folder = finish("mine", WEIGHTS)
+    with locked(WRITING, "registering"), pytest.raises(RegistryError, match="another process has been at work"):
+        register(folder)
+    assert register(folder) == show(register(folder).id)
+
+
+def test_a_registry_that_cannot_be_made_is_a_typed_error(finish, tmp_path, monkeypatch):
+    one = register(finish("mine", WEIGHTS))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HEARTH_ALIGNMENT_MODELS", str(tmp_path / "file"))
+    for act in (lambda: remove(one.id), lambda: register(finish("mine", WEIGHTS))):
+        with pytest.raises(CheckpointFailed, match=r"Set \[alignment\] models"):
+            act()
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b""])
+def test_a_damaged_state_of_a_run_is_a_typed_error(finish, content):
+    folder = finish("mine", WEIGHTS)
+    folder.state_file.write_bytes(content)
+    with pytest.raises(RegistryError, match="run.json cannot be read"):
+        register(folder)
 
 
 # Crashes and full disks

@@ -157,6 +157,29 @@ async def test_a_damaged_file_is_an_error_and_not_a_guess(server, house):
                 await said(decoder)
 
 
+async def test_a_home_that_cannot_be_used_is_a_typed_error(server, house, monkeypatch):
+    house.write_text("a file where a folder should be")
+    assert alias.resolve("base") == "base", "nothing was ever promoted there"
+    with pytest.raises(ServiceError, match="cannot be written"):
+        alias.switch("base", "tuned", "")
+    monkeypatch.setenv("HEARTH_HOME", "/" + "a" * 300)
+    async with ServedDecoder(server.url) as decoder:
+        with pytest.raises(ServiceError, match="cannot be read"):
+            await said(decoder)
+
+
+def test_a_writer_does_not_wait_for_ever_and_leaves_nothing_behind(house, monkeypatch):
+    alias.switch("base", "tuned", "")
+    monkeypatch.setattr(alias, "LOCK_SECONDS", 0.1)
+    with alias._locked(), pytest.raises(ServiceError, match="another process has been switching"):
+        alias.switch("base", "other", "")
+    monkeypatch.setattr(alias.os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(ServiceError, match="still answers"):
+        alias.switch("base", "other", "")
+    assert alias.resolve("base") == "tuned"
+    assert sorted(path.name for path in house.iterdir()) == [".aliases.lock", "aliases.json"]
+
+
 def python(code, *arguments):
     return subprocess.Popen([sys.executable, "-c", code, *arguments], env=os.environ | {"PYTHONPATH": str(ROOT)})
 
