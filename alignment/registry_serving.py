@@ -113,7 +113,7 @@ def promote(given: str, server: RunningServer, gate: Gate | None = None, force: 
     try:
         _try(given, server)
         result = None if force or gate is None else _asked(gate, artefact, before)
-    except HearthError:
+    except BaseException:  # a gate takes minutes, and whoever waits may press Ctrl-C
         if not known:
             with contextlib.suppress(HearthError):  # the first error is the one to tell
                 unload(given, server)
