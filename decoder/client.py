@@ -136,6 +136,12 @@ class ServedDecoder(Decoder):
         await self._by(deadline, self._known(deadline))
         return self
 
+    async def apinned(self) -> Self:
+        """`aready`, and the model that it found for every request from then on. Raises DecoderError leaves."""
+        await self.aready()
+        self._service.pin()
+        return self
+
     async def amodels(self) -> tuple[str, ...]:
         """The names that the server lists. Raises DecoderError leaves."""
         deadline = self._deadline(self._timeouts.first_token)

@@ -96,6 +96,17 @@ async def test_no_name_follows_each_switch_and_a_name_never_does(server):
         assert server.lists == 2 + 1 + 2, "one look each for the two without a name, preset for each, and the length"
 
 
+@pytest.mark.parametrize("asked", ["", "default"])
+async def test_one_that_is_pinned_stays_with_what_answered_then(server, asked):
+    alias.switch("base", "tuned", "")
+    async with ServedDecoder(server.url, asked) as decoder:
+        await decoder.apinned()
+        alias.switch("base", "older", "tuned")
+        assert [await said(decoder), decoder.model] == ["tuned", "tuned"]
+        alias.switch("base", "", None)
+        assert await said(decoder) == "tuned"
+
+
 async def test_streams_follow_too(server):
     async with ServedDecoder(server.url, preset="vllm") as decoder:
         alias.switch("base", "tuned", "")
