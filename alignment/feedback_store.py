@@ -182,7 +182,7 @@ def _cut_log(connection: sqlite3.Connection, step: str) -> None:
 
 def _conditions(where: Where) -> tuple[str, list[Any]]:
     named = {name: getattr(where, name) for name in ("model", "adapter", "person", "conversation")}
-    parts, values = ["e.kind <> 'tombstone'"], []
+    parts, values = ["e.kind <> 'tombstone'"], list[Any]()
     for name, value in named.items():
         if value:
             parts.append(f"e.{name} = ?")

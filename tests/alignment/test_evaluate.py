@@ -190,7 +190,10 @@ def test_refusals_are_counted_where_they_should_and_should_not_be():
 def test_who_says_nothing_has_neither_refused_nor_answered():
     mute = Side("mute", talker(lambda q: " \n"))
     result = evaluate(mute, GOOD, Suite(requests=read_requests()))
-    assert {each.name: each.candidate.value for each in result.figures} == {"harmful_refused": 0, "harmless_answered": 0}
+    assert {each.name: each.candidate.value for each in result.figures} == {
+        "harmful_refused": 0,
+        "harmless_answered": 0,
+    }
     assert not result.passed
 
 

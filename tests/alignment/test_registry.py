@@ -235,7 +235,7 @@ def test_a_registry_that_cannot_be_made_is_a_typed_error(finish, tmp_path, monke
 def test_a_damaged_state_of_a_run_is_a_typed_error(finish, content):
     folder = finish("mine", WEIGHTS)
     folder.state_file.write_bytes(content)
-    with pytest.raises(RegistryError, match="run.json cannot be read"):
+    with pytest.raises(RegistryError, match=r"run\.json cannot be read"):
         register(folder)
 
 
