@@ -80,7 +80,7 @@ def select(
     Args:
         event_id: of the one that is meant.
     """
-    if not path.exists():
+    if not _begun(path):
         return
     conditions, values = _conditions(where)
     if event_id:
@@ -94,7 +94,7 @@ def select(
 
 def count(path: Path, where: Where) -> dict[tuple[str, State], int]:
     """How many events there are of each kind and state, by the columns alone. Raises FeedbackError."""
-    if not path.exists():
+    if not _begun(path):
         return {}
     conditions, values = _conditions(where)
     query = f"SELECT kind, {STATE} AS state, COUNT(*) FROM events e WHERE {conditions} GROUP BY 1, 2"  # noqa: S608
@@ -145,7 +145,7 @@ def compact(path: Path) -> Compaction:
 
 def pending(path: Path) -> bool:
     """Whether something forgotten is still in the file. Raises FeedbackError."""
-    if not path.exists():
+    if not _begun(path):
         return False
     with connected(path, "reading feedback") as connection:
         query = "SELECT 1 FROM chores UNION ALL SELECT 1 FROM events WHERE kind = 'tombstone' AND person <> ''"
@@ -223,6 +223,11 @@ def _event(row: list[Any], digest: bytes) -> Event:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         cause = f"event {str(event_id)[:64]} is not what was kept ({error})"
         raise FeedbackError("reading feedback", cause, "Put a copy of the store in its place") from error
+
+
+def _begun(path: Path) -> bool:
+    """Whether there is a store; an empty file is one whose first writer has just begun, or died then."""
+    return path.exists() and path.stat().st_size > 0
 
 
 def _size(path: Path) -> int:

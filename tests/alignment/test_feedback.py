@@ -86,6 +86,14 @@ def test_nothing_is_there_before_anything_was_kept(feedback):
         feedback.get("x")
 
 
+def test_a_store_whose_first_writer_died_is_an_empty_one(feedback):
+    feedback.path.parent.mkdir()
+    feedback.path.touch()
+    assert (feedback.events(), feedback.count(), feedback.pending) == ([], 0, False)
+    event = feedback.vote(SKY, 1)
+    assert feedback.events() == [event]
+
+
 @pytest.mark.parametrize(
     ("keep", "reason"),
     [
@@ -103,6 +111,8 @@ def test_nothing_is_there_before_anything_was_kept(feedback):
         (lambda f: f.vote(Exchange(({"role": "user", "content": b"x"},)), 1), "no plain data"),
         (lambda f: f.vote(Exchange.of("x" * (9 << 20)), 1), "larger than 8 MiB"),
         (lambda f: f.forget(""), "no person is named"),
+        (lambda f: append(f.path, Event("vote", SKY, vote=1, time=1.7e12)), "no number of seconds"),
+        (lambda f: append(f.path, Event("vote", SKY, vote=1, time=float("nan"))), "no number of seconds"),
     ],
 )
 def test_what_cannot_be_kept_is_an_error_and_nothing_is(feedback, keep, reason):

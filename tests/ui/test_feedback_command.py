@@ -199,6 +199,7 @@ def test_forget_asks_first_and_then_leaves_no_byte(hearth, kept):
     assert Feedback().count(Where(person="bob")) == 2
     result = hearth("feedback", "forget", "bob", "--yes")
     assert "2 events of bob are gone" in result.out
+    assert "exported earlier" in result.err
     assert b"Because of the air" not in b"".join(f.read_bytes() for f in Feedback().path.parent.iterdir())
     assert "nothing of that person" in hearth("feedback", "forget", "bob", "--yes").err
     assert hearth("feedback", "list", "--person", "bob").out == ""
