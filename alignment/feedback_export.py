@@ -81,8 +81,8 @@ def export(
     """
     if to not in FORMATS:
         raise FeedbackError(STEP, f"there is no format {to!r}", f"Choose one of {', '.join(FORMATS)}")
-    if os.path.lexists(out) and not overwrite:
-        raise FeedbackError(STEP, f"{out} exists already", "Choose another name")
+    if os.path.lexists(out) and not (overwrite and out.is_file()):
+        raise FeedbackError(STEP, f"{out} {'is no file' if overwrite else 'exists already'}", "Choose another name")
     ledger = Ledger()
     make = FORMATS[to][1]
     asked = _asked(events, to, passages, ledger)

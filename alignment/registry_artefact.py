@@ -94,6 +94,8 @@ def read_artefact(folder: Path) -> Artefact:
         artefact = Artefact(**{**found, "parents": tuple(found["parents"])})
         if artefact.id != folder.name or artefact.kind not in KINDS:
             raise ValueError(f"it describes {artefact.id}, a {artefact.kind}")
+        if not isinstance(artefact.created, (int, float)):
+            raise TypeError(f"it was made {artefact.created!r}")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RegistryError(STEP, f"{file} cannot be used: {error}", "Remove the folder, and register again") from error
     return artefact

@@ -265,9 +265,21 @@ def test_files_are_not_overwritten_and_errors_are_typed(feedback, tmp_path):
         feedback.export("kto", tmp_path / "nowhere" / "out.jsonl")
     with pytest.raises(FeedbackError, match="no format 'xml'"):
         feedback.export("xml", tmp_path / "out.jsonl")
-    for out in (".", "/", "a" * 300):
-        with pytest.raises(FeedbackError, match="cannot be written"):
+    for out, reason in ((".", "is no file"), ("/", "is no file"), ("a" * 300, "cannot be written")):
+        with pytest.raises(FeedbackError, match=reason):
             feedback.export("kto", out, overwrite=True)
+
+
+def test_neither_the_store_nor_a_device_is_replaced(feedback, tmp_path):
+    event = feedback.vote(said(), 1)
+    (tmp_path / "link").symlink_to(feedback.path)
+    (tmp_path / "device").symlink_to("/dev/null")
+    for out, reason in ((feedback.path, "the feedback itself"), (tmp_path / "link", "the feedback itself"),
+                        (f"{feedback.path}-wal", "the feedback itself"), (tmp_path / "device", "is no file")):  # fmt: skip
+        with pytest.raises(FeedbackError, match=reason):
+            feedback.export("kto", out, overwrite=True)
+    assert feedback.events() == [event]
+    assert (tmp_path / "device").is_symlink()
 
 
 EVENTS = st.lists(

@@ -167,6 +167,15 @@ def test_added_and_renamed_files_are_found_too(finish):
     assert verify(artefact.id) == artefact
 
 
+def test_a_description_whose_time_is_none_is_an_error(finish):
+    artefact = register(finish("mine", WEIGHTS))
+    description = artefact.folder / "artefact.json"
+    description.chmod(0o644)
+    description.write_text(json.dumps({**artefact.plain(), "created": "yesterday"}))
+    with pytest.raises(RegistryError, match="cannot be used"):
+        list_artefacts()
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"id": "other"}', "\xff"])
 def test_a_damaged_description_is_an_error(finish, content):
     artefact = register(finish("mine", WEIGHTS))
@@ -321,6 +330,8 @@ def test_a_line_of_the_history_that_a_crash_cut_off_costs_nothing_else(models):
     with (models / "history.jsonl").open("ab") as file:
         file.write(b'{"event": "tw')
     record("three")
+    with (models / "history.jsonl").open("a") as file:
+        file.write('{"event": "four", "time": "yesterday"}\n')
     assert [each["event"] for each in history()] == ["one", "three"]
 
 
@@ -371,7 +382,12 @@ def test_whole_models_are_compared_tensor_by_tensor(finish):
     assert mixed.facts["kind"] == ("model", "adapter")
 
 
-def test_weights_that_cannot_be_read_are_a_typed_error(finish):
+def test_weights_that_cannot_be_read_are_a_typed_error(finish, make_adapter):
+    files = {path.name: path.read_bytes() for path in make_adapter(1).iterdir()}
+    files["adapter_config.json"] = json.dumps({"r": 0, "lora_alpha": 16}).encode()
+    none = register(finish("none", files))
+    with pytest.raises(RegistryError, match="cannot be read"):
+        diff(none, none)
     one, two = register(finish("one", WEIGHTS)), register(finish("two", {**WEIGHTS, "x.json": b"1"}))
     with pytest.raises(RegistryError, match="cannot be read"):
         diff(one, two)
