@@ -245,6 +245,7 @@ class ServedDecoder(Decoder):
         stream: bool,
     ) -> _Request:
         chosen = await self._known(deadline)
+        promoted = (self._service.base, self.model) if self._service.aliased else None
         body = request_body(
             self.model,
             as_messages(prompt),
@@ -259,7 +260,6 @@ class ServedDecoder(Decoder):
             await self._service.require_enforced(constraint.kind, deadline)
         # A stop string may end the text before the constraint is satisfied, and rightly so.
         checked = constraint is not None and not self._unverified and not (sampling and sampling.stop)
-        promoted = (self._service.base, self.model) if self._service.aliased else None
         return _Request(_encode(body).encode(), sampling.n if sampling else 1, constraint, checked, deadline, promoted)
 
     async def _answer(self, request: _Request) -> Completion:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from decoder import alias
 from decoder.client import ServedDecoder
+from decoder.constraint import choice
 from decoder.errors import ServiceError, UnknownModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +144,19 @@ async def test_what_is_promoted_and_not_served_is_an_error_that_says_what_to_do(
         with pytest.raises(UnknownModel) as failed:
             await said(named)
         assert "hearth models" not in str(failed.value)
+
+
+async def test_the_error_names_what_the_request_was_for_when_a_switch_comes_while_it_is_made(server):
+    alias.switch("base", "lost", "")
+    async with ServedDecoder(server.url, preset="vllm") as decoder:
+
+        async def meanwhile(kind, deadline):
+            alias.switch("base", "", None)
+            await decoder._known(deadline)  # as another request does
+
+        decoder._service.require_enforced = meanwhile
+        with pytest.raises(UnknownModel, match="hearth models load lost"):
+            await decoder.acomplete("Who answers?", constraint=choice(["a", "b"]))
 
 
 async def test_a_server_whose_model_is_called_default_is_taken_at_that_word(server):
