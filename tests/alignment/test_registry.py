@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignment import registry_lock
+from alignment import registry_artefact, registry_lock
 from alignment.errors import CheckpointFailed, RegistryError
 from alignment.models import resolve
 from alignment.recipe import as_plain, fingerprint, make_recipe
@@ -156,6 +156,19 @@ def test_changed_files_are_found(finish, file):
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(RegistryError, match="not those that were registered"):
         verify(artefact.id)
+
+
+def test_files_that_cannot_be_read_are_a_typed_error(finish, monkeypatch):
+    artefact = register(finish("mine", WEIGHTS))
+    monkeypatch.setattr(registry_artefact, "content_files", lambda folder: [folder / "unreadable.json"])
+    with pytest.raises(RegistryError, match=r"unreadable\.json: No such file"):
+        verify(artefact.id)
+
+
+def test_a_file_whose_name_is_no_text_is_registered_as_it_is(finish):
+    odd = os.fsdecode(b"caf\xe9.json")
+    artefact = register(finish("mine", {**WEIGHTS, odd: b"{}"}))
+    assert (verify(artefact.id).model / odd).exists()
 
 
 def test_added_and_renamed_files_are_found_too(finish):
