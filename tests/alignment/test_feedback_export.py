@@ -274,10 +274,11 @@ def test_neither_the_store_nor_a_device_is_replaced(feedback, tmp_path):
     event = feedback.vote(said(), 1)
     (tmp_path / "link").symlink_to(feedback.path)
     (tmp_path / "device").symlink_to("/dev/null")
-    for out, reason in ((feedback.path, "the feedback itself"), (tmp_path / "link", "the feedback itself"),
-                        (f"{feedback.path}-wal", "the feedback itself"), (tmp_path / "device", "is no file")):  # fmt: skip
-        with pytest.raises(FeedbackError, match=reason):
+    for out in (feedback.path, f"{feedback.path}-wal", tmp_path / "link"):
+        with pytest.raises(FeedbackError, match="the feedback itself"):
             feedback.export("kto", out, overwrite=True)
+    with pytest.raises(FeedbackError, match="is no file"):
+        feedback.export("kto", tmp_path / "device", overwrite=True)
     assert feedback.events() == [event]
     assert (tmp_path / "device").is_symlink()
 
