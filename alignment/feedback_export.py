@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment.data_checks import check_prompt
+from alignment.data_checks import MOST_RESPONSES, check_prompt
 from alignment.data_report import BadField
 from alignment.errors import FeedbackError
 from alignment.feedback_events import Event, Where
@@ -118,6 +118,8 @@ def _asked(events: Iterable[tuple[Event, State]], to: str, passages: bool, ledge
 def _check_answers(event: Event, to: str) -> None:
     """What the stages would refuse: an empty answer (a better one can be imitated all the same). Raises Unusable."""
     answers = event.responses
+    if to == "ranking" and len(answers) > MOST_RESPONSES:
+        raise Unusable(f"more than {MOST_RESPONSES} answers are ranked")
     if event.exchange is not None and (event.kind == "vote" or (event.kind == "edit" and to != "sft")):
         answers = (event.exchange.response,)
     if not all(answer.strip() for answer in answers):

@@ -217,10 +217,11 @@ def test_every_row_is_one_that_the_stages_take(feedback, rows_of, tmp_path):
     feedback.vote(Exchange.of([assistant("Hi"), user("Why?")], "Because."), 1)
     feedback.edit(said(""), "Because of the air.")
     feedback.rank(said(), ["a", " "], [1, 2])
+    feedback.rank(said(), [f"answer {n}" for n in range(65)], [1] * 64 + [2])
     feedback.vote(said("Good."), 1)
     feedback.vote(said("Bad."), -1)
     feedback.rank(said(), ["a", "b"], [1, 2])
-    for to, stage, made in (("kto", "kto", 2), ("dpo", "dpo", 2), ("ranking", "reward", 1), ("sft", "sft", 2)):
+    for to, stage, made in (("kto", "kto", 2), ("dpo", "dpo", 66), ("ranking", "reward", 1), ("sft", "sft", 2)):
         rows, report = rows_of(to)
         assert len(rows) == made, to
         assert len(load_data(DataSection(train=str(tmp_path / f"{to}.jsonl")), stage).train) == made
