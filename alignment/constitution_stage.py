@@ -149,15 +149,14 @@ def _recorder(folder: RunFolder, decoder: Decoder) -> Decoder:
     file = folder.path / "asked.jsonl"
     _mend(file)
     recorded = RecordedDecoder(file, decoder)
-    if file.exists():
-        try:
-            run_sync(decoder.aready())
-            if decoder.model != recorded.model:
-                cause = f"the run in {folder.path} was begun with the model {recorded.model}, not {decoder.model}"
-                raise RecipeError(STEP, cause, "Name that model, or give another output")
-        except BaseException:
-            recorded.close()
-            raise
+    try:
+        run_sync(decoder.apinned())  # all of one data set is by one model, also when another is promoted meanwhile
+        if file.exists() and decoder.model != recorded.model:
+            cause = f"the run in {folder.path} was begun with the model {recorded.model}, not {decoder.model}"
+            raise RecipeError(STEP, cause, "Name that model, or give another output")
+    except BaseException:
+        recorded.close()
+        raise
     return recorded
 
 

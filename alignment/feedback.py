@@ -9,6 +9,7 @@ Several processes may write at once. An event is on the disk when the call that 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,7 +133,9 @@ class Feedback:
         overwrite: bool = False,
     ) -> ExportReport:
         """Write a data set: "kto", "dpo", "ranking" or "sft". See `feedback_export.export`."""
-        asked = where or Where()
+        asked, file = where or Where(), Path(out).expanduser()
+        if os.path.realpath(file).removesuffix("-wal").removesuffix("-shm") == os.path.realpath(self.path):
+            raise FeedbackError("exporting feedback", f"{file} is the feedback itself", "Choose another name")
         found = [
             (event, state)
             for event, state in store.select(self.path, asked, ("live", "retracted"))
@@ -140,4 +143,4 @@ class Feedback:
         ]
         hidden = store.count(self.path, asked)
         forgotten = sum(n for (kind, state), n in hidden.items() if state == "forgotten" and kind != "retraction")
-        return export(found, to, Path(out).expanduser(), asked, passages, forgotten, overwrite)
+        return export(found, to, file, asked, passages, forgotten, overwrite)

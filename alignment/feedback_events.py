@@ -22,6 +22,7 @@ VERSION = 1
 """Of the events' form; a store that holds a newer one is refused."""
 STEP = "keeping feedback"
 MOST_BYTES = 8 << 20
+YEAR_10000 = 253402300800
 EXTRACTIVE = "extractive"
 """The model of an answer that was quoted from documents and written by nobody."""
 
@@ -135,6 +136,8 @@ def checked(event: Event) -> Event:
 
 def _fault(event: Event) -> str:
     exchange = event.exchange
+    if not 0 <= event.time < YEAR_10000:
+        return f"its time, {event.time!r}, is no number of seconds since 1970"
     if event.kind in ("vote", "edit", "ranking") and (exchange is None or not exchange.prompt):
         return f"the {event.kind} is of no exchange"
     match event.kind:

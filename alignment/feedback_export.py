@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alignment.data_checks import MOST_RESPONSES, check_prompt
+from alignment.data_report import BadField
 from alignment.errors import FeedbackError
 from alignment.feedback_events import Event, Where
 from alignment.feedback_rows import FORMATS, Asked, Collected, Row
@@ -79,11 +81,11 @@ def export(
     """
     if to not in FORMATS:
         raise FeedbackError(STEP, f"there is no format {to!r}", f"Choose one of {', '.join(FORMATS)}")
-    if out.exists() and not overwrite:
-        raise FeedbackError(STEP, f"{out} exists already", "Choose another name")
+    if os.path.lexists(out) and not (overwrite and out.is_file()):
+        raise FeedbackError(STEP, f"{out} {'is no file' if overwrite else 'exists already'}", "Choose another name")
     ledger = Ledger()
-    kinds, make = FORMATS[to]
-    asked = _asked(events, kinds, passages, ledger)
+    make = FORMATS[to][1]
+    asked = _asked(events, to, passages, ledger)
     rows = list(make(Collected(asked, where.min_votes, ledger)))
     left_out = dict(ledger.left_out) | ({"their person is forgotten": forgotten} if forgotten else {})
     total = len(ledger.fates) + forgotten
@@ -94,10 +96,8 @@ def export(
     return ExportReport(to, str(out), len(rows), total, ledger.used, left_out, dict(ledger.conflicts))
 
 
-def _asked(
-    events: Iterable[tuple[Event, State]], kinds: tuple[str, ...], passages: bool, ledger: Ledger
-) -> list[Asked]:
-    found = []
+def _asked(events: Iterable[tuple[Event, State]], to: str, passages: bool, ledger: Ledger) -> list[Asked]:
+    found, kinds = [], FORMATS[to][0]
     for event, state in events:
         if state == "retracted":
             ledger.leave([event.id], "it was taken back")
@@ -105,6 +105,7 @@ def _asked(
             ledger.leave([event.id], f"this format does not use {event.kind}s")
         else:
             try:
+                _check_answers(event, to)
                 messages = _messages(event, passages)
             except Unusable as reason:
                 ledger.leave([event.id], str(reason))
@@ -112,6 +113,19 @@ def _asked(
             ledger.leave([event.id], "no row came of it")
             found.append(Asked(event, messages, json.dumps(messages, sort_keys=True)))
     return found
+
+
+def _check_answers(event: Event, to: str) -> None:
+    """What the stages would refuse: an empty answer (a better one can be imitated all the same). Raises Unusable."""
+    answers = event.responses
+    if to == "ranking" and len(answers) > MOST_RESPONSES:
+        raise Unusable(f"more than {MOST_RESPONSES} answers are ranked")
+    if event.exchange is not None and (event.kind == "vote" or (event.kind == "edit" and to != "sft")):
+        answers = (event.exchange.response,)
+    if not all(answer.strip() for answer in answers):
+        raise Unusable("an answer is empty")
+    if any("\ud800" <= character <= "\udfff" for text in (*answers, event.edit) for character in text):
+        raise Unusable("an answer holds half a surrogate pair, which is no character")
 
 
 def _messages(event: Event, passages: bool) -> tuple[Mapping[str, Any], ...]:
@@ -124,6 +138,10 @@ def _messages(event: Event, passages: bool) -> tuple[Mapping[str, Any], ...]:
             raise Unusable("a turn holds more than text (a picture, a call of a tool)")
     if exchange.prompt[-1]["role"] != "user":
         raise Unusable("the last turn is not the user's")
+    try:
+        check_prompt([dict(message) for message in exchange.prompt])
+    except BadField as error:
+        raise Unusable(f"no stage takes the conversation: {error.reason}") from error
     if not exchange.context or not passages:
         return tuple({"role": message["role"], "content": message["content"]} for message in exchange.prompt)
     return _grounded(exchange.prompt, [(shown.text, shown.label) for shown in exchange.context])
@@ -143,7 +161,7 @@ def _grounded(prompt: tuple[Mapping[str, Any], ...], shown: list[tuple[str, str]
 
 
 def _write(rows: Iterable[Row], out: Path) -> None:
-    aside = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    aside = out.parent / f".{out.name[:200]}.{secrets.token_hex(4)}"
     try:
         descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:

@@ -47,6 +47,7 @@ SCHEMA = {
     WHEN OLD.kind <> 'tombstone' OR OLD.person = '' OR NEW.person <> '' OR NEW.kind <> 'tombstone'
         OR NEW.seq <> OLD.seq OR NEW.id <> OLD.id OR NEW.time <> OLD.time OR NEW.model <> OLD.model
         OR NEW.adapter <> OLD.adapter OR NEW.conversation <> OLD.conversation OR NEW.target <> OLD.target
+        OR NEW.body <> OLD.body
         OR EXISTS (SELECT 1 FROM events WHERE person = OLD.person AND kind <> 'tombstone' AND seq < OLD.seq)
     BEGIN SELECT RAISE(ABORT, 'events are never rewritten'); END""",
 }

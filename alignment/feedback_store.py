@@ -58,13 +58,13 @@ def retract(path: Path, event: Event) -> Event:
     with connected(path, step) as connection, writing(connection):
         found = connection.execute(
             f"SELECT kind, person, {STATE} FROM events e WHERE id = ?",  # noqa: S608
-            (event.target,),
+            (_kept(event.target),),
         ).fetchone()
         if found is None or found[0] in ("tombstone", "retraction") or found[2] == "forgotten":
             raise FeedbackError(step, f"there is no event {event.target[:64]}", "See `hearth feedback list`")
         if found[2] == "retracted":
             raise FeedbackError(step, f"{event.target} is taken back already")
-        if event.person and event.person != found[1]:
+        if event.person and _kept(event.person) != found[1]:
             raise FeedbackError(step, f"{event.target} is another person's", "Take back your own")
         connection.execute(INSERT, row)
     return event
@@ -80,11 +80,11 @@ def select(
     Args:
         event_id: of the one that is meant.
     """
-    if not path.exists():
+    if not _begun(path):
         return
     conditions, values = _conditions(where)
     if event_id:
-        conditions, values = f"{conditions} AND e.id = ?", [*values, event_id]
+        conditions, values = f"{conditions} AND e.id = ?", [*values, _kept(event_id)]
     query = f"SELECT {', '.join(COLUMNS)}, digest, {STATE} AS state FROM events e WHERE {conditions}"  # noqa: S608
     with connected(path, "reading feedback") as connection:
         for *row, digest, state in connection.execute(f"{query} ORDER BY seq", values):
@@ -94,7 +94,7 @@ def select(
 
 def count(path: Path, where: Where) -> dict[tuple[str, State], int]:
     """How many events there are of each kind and state, by the columns alone. Raises FeedbackError."""
-    if not path.exists():
+    if not _begun(path):
         return {}
     conditions, values = _conditions(where)
     query = f"SELECT kind, {STATE} AS state, COUNT(*) FROM events e WHERE {conditions} GROUP BY 1, 2"  # noqa: S608
@@ -110,6 +110,7 @@ def forget(path: Path, person: str) -> int:
     step = "forgetting a person"
     if not person:
         raise FeedbackError(step, "no person is named", "Name one")
+    person = _kept(person)
     with connected(path, step) as connection, writing(connection):
         hidden = connection.execute(
             f"SELECT COUNT(*) FROM events e WHERE person = ? AND kind <> 'tombstone' AND {STATE} <> 'forgotten'",  # noqa: S608
@@ -134,16 +135,17 @@ def compact(path: Path) -> Compaction:
     before = _size(path)
     with connected(path, step) as connection:
         removed = _remove(connection)
-        if connection.execute("SELECT 1 FROM chores").fetchone():
+        if chores := [name for (name,) in connection.execute("SELECT name FROM chores")]:
             connection.execute("VACUUM")
             _cut_log(connection, step)
-            connection.execute("DELETE FROM chores")
+            done = ", ".join("?" * len(chores))  # those alone: another process may have noted one since
+            connection.execute(f"DELETE FROM chores WHERE name IN ({done})", chores)  # noqa: S608
     return Compaction(removed, before, _size(path))
 
 
 def pending(path: Path) -> bool:
     """Whether something forgotten is still in the file. Raises FeedbackError."""
-    if not path.exists():
+    if not _begun(path):
         return False
     with connected(path, "reading feedback") as connection:
         query = "SELECT 1 FROM chores UNION ALL SELECT 1 FROM events WHERE kind = 'tombstone' AND person <> ''"
@@ -165,7 +167,7 @@ def _remove(connection: sqlite3.Connection) -> int:
         for event_id, when, _ in tombstones:
             row = (event_id, when, "tombstone", "", "", "", "", "", "{}")
             connection.execute("UPDATE events SET person = '', digest = ? WHERE id = ?", (_digest(row), event_id))
-        connection.execute("INSERT OR IGNORE INTO chores VALUES ('vacuum')")
+        connection.execute("INSERT INTO chores VALUES (?)", (f"vacuum {secrets.token_hex(8)}",))
     return removed
 
 
@@ -180,11 +182,11 @@ def _cut_log(connection: sqlite3.Connection, step: str) -> None:
 
 def _conditions(where: Where) -> tuple[str, list[Any]]:
     named = {name: getattr(where, name) for name in ("model", "adapter", "person", "conversation")}
-    parts, values = ["e.kind <> 'tombstone'"], []
+    parts, values = ["e.kind <> 'tombstone'"], list[Any]()
     for name, value in named.items():
         if value:
             parts.append(f"e.{name} = ?")
-            values.append(value)
+            values.append(_kept(value))
     for sign, moment in ((">=", where.since), ("<", where.until)):
         if moment is not None:
             parts.append(f"e.time {sign} ?")
@@ -198,9 +200,14 @@ def _conditions(where: Where) -> tuple[str, list[Any]]:
 def _row(event: Event) -> tuple[Any, ...]:
     exchange = event.exchange
     facts = (exchange.model, exchange.adapter, exchange.conversation) if exchange else ("", "", "")
-    names = [text.encode("utf-8", "replace").decode() for text in (event.person, *facts, event.target)]
+    names = [_kept(text) for text in (event.person, *facts, event.target)]
     row = (event.id, event.time, event.kind, *names, to_body(event))
     return (*row, _digest(row))
+
+
+def _kept(name: str) -> str:
+    """A name as a column holds it, so that it is found by what it was kept under; half a surrogate pair is `?`."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _digest(row: tuple[Any, ...] | list[Any]) -> bytes:
@@ -216,6 +223,11 @@ def _event(row: list[Any], digest: bytes) -> Event:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         cause = f"event {str(event_id)[:64]} is not what was kept ({error})"
         raise FeedbackError("reading feedback", cause, "Put a copy of the store in its place") from error
+
+
+def _begun(path: Path) -> bool:
+    """Whether there is a store; an empty file is one whose first writer has just begun, or died then."""
+    return path.exists() and path.stat().st_size > 0
 
 
 def _size(path: Path) -> int:

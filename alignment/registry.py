@@ -9,14 +9,11 @@ An artefact is copied aside, described, and renamed into place: it is there whol
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +31,7 @@ from alignment.registry_artefact import (
 )
 from alignment.registry_code import code_version, library_versions
 from alignment.registry_history import record
+from alignment.registry_lock import SWITCHING, WRITING, locked
 from alignment.run_folder import RunFolder
 from decoder import alias
 
@@ -51,7 +49,7 @@ def register(folder: RunFolder) -> Artefact:
     """
     state = _finished(folder)
     digest = content_hash(folder.model)
-    with _locked() as root:
+    with locked(WRITING, STEP) as root:
         _tidy(root)
         name = _free_id(root, str(state.get("name", "")), digest)
         if (root / name).exists():
@@ -75,7 +73,7 @@ def list_artefacts() -> list[Artefact]:
 
 
 def show(given: str) -> Artefact:
-    """One artefact. Raises RegistryError when there is none of this id, naming those that begin alike."""
+    """One artefact. Raises RegistryError when there is none of this id, or a damaged one."""
     folder = models_folder() / check_id(given)
     if not folder.is_dir():
         raise RegistryError("reading the registry", f"there is no artefact {given}", "See `hearth models list`")
@@ -97,7 +95,7 @@ def remove(given: str) -> None:
     Raises:
         RegistryError: it is promoted or the one to roll back to, or another was made from it.
     """
-    with _locked() as root:
+    with locked(WRITING, "removing") as root, locked(SWITCHING, "removing"):
         artefact = show(given)
         for base, target in alias.targets().items():
             if given in (target.model, target.before):
@@ -113,7 +111,10 @@ def remove(given: str) -> None:
 
 
 def _finished(folder: RunFolder) -> dict[str, Any]:
-    state = folder.state
+    try:
+        state = folder.state
+    except (OSError, ValueError) as error:
+        raise RegistryError(STEP, f"{folder.state_file} cannot be read: {error}", "Name a run's folder") from error
     if state.get("status") != "finished":
         cause = f"the run in {folder.path} is {state.get('status', 'not there')}, not finished"
         raise RegistryError(STEP, cause, "Finish it with --resume")
@@ -207,17 +208,3 @@ def _tidy(root: Path) -> None:
     """Remove what a crash left half copied or half removed; called with the lock held."""
     for path in (*root.glob(f"{ASIDE}*"), *root.glob(f"{REMOVED}*")):
         shutil.rmtree(path, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked() -> Iterator[Path]:
-    """The registry's folder, made where there is none, with one writer at a time."""
-    root = models_folder()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = (root / ".lock").open("w")
-    except OSError as error:
-        raise CheckpointFailed(STEP, f"{root}: {error.strerror or error}", "Set [alignment] models") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield root

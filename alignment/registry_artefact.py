@@ -94,6 +94,8 @@ def read_artefact(folder: Path) -> Artefact:
         artefact = Artefact(**{**found, "parents": tuple(found["parents"])})
         if artefact.id != folder.name or artefact.kind not in KINDS:
             raise ValueError(f"it describes {artefact.id}, a {artefact.kind}")
+        if not isinstance(artefact.created, (int, float)):
+            raise TypeError(f"it was made {artefact.created!r}")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RegistryError(STEP, f"{file} cannot be used: {error}", "Remove the folder, and register again") from error
     return artefact
@@ -114,10 +116,13 @@ def content_files(folder: Path) -> list[Path]:
 
 
 def content_hash(folder: Path) -> str:
-    """SHA-256 over the names and contents of the folder's files, in hexadecimal."""
+    """SHA-256 over the names and contents of the folder's files, in hexadecimal. Raises RegistryError."""
     digest = hashlib.sha256()
-    for file in content_files(folder):
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
-        with file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    try:
+        for file in content_files(folder):
+            digest.update(file.relative_to(folder).as_posix().encode("utf-8", "surrogateescape") + b"\0")
+            with file.open("rb") as opened:
+                digest.update(hashlib.file_digest(opened, "sha256").digest())
+    except OSError as error:
+        raise RegistryError(STEP, f"{error.filename}: {error.strerror}", "Check the folder's permissions") from error
     return digest.hexdigest()

@@ -81,7 +81,7 @@ def _modules(first: Artefact, second: Artefact) -> tuple[ModuleChange, ...]:
         if first.kind == "adapter":
             return _adapters(first.model, second.model)
         return _tensors(first.model, second.model)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ArithmeticError, SafetensorError) as error:
         raise RegistryError(STEP, f"the weights cannot be read: {error}", "See `hearth models verify`") from error
 
 

@@ -32,7 +32,7 @@ def record(event: str, **facts: Any) -> None:
 
 
 def history() -> list[dict[str, Any]]:
-    """All events, the oldest first; lines that a crash cut off are passed over."""
+    """All events, the oldest first; lines that a crash cut off, or that are none of ours, are passed over."""
     file = models_folder() / "history.jsonl"
     found = []
     for line in file.read_bytes().splitlines() if file.exists() else []:
@@ -40,6 +40,6 @@ def history() -> list[dict[str, Any]]:
             event = json.loads(line)
         except ValueError:
             continue
-        if isinstance(event, dict):
+        if isinstance(event, dict) and isinstance(event.get("time"), (int, float)):
             found.append(event)
     return found

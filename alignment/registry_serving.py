@@ -9,9 +9,7 @@ stays loaded: a rollback replaces the file again.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,9 +17,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from alignment.errors import GateRefused, RegistryError, WrongBase
 from alignment.evaluate_rules import GateResult
 from alignment.models import weights_hash
-from alignment.registry import verify
-from alignment.registry_artefact import Artefact, models_folder
+from alignment.registry import show, verify
+from alignment.registry_artefact import Artefact
 from alignment.registry_history import record
+from alignment.registry_lock import SWITCHING, locked
 from decoder import alias, server_state
 from decoder.adapters import remembered
 from decoder.errors import HearthError, ServerFailed
@@ -31,8 +30,8 @@ from decoder.types import Sampling
 if TYPE_CHECKING:
     from decoder.server import RunningServer
 
-LOADING, PROMOTING, BACK = "loading the artefact", "promoting", "rolling back"
-LOCK_SECONDS = 60.0
+LOADING, UNLOADING = "loading the artefact", "unloading"
+PROMOTING, BACK = "promoting", "rolling back"
 Gate: TypeAlias = Callable[[str, str], GateResult]
 """Holds a served candidate, by name, against what answers now, by name."""
 
@@ -84,11 +83,12 @@ def unload(given: str, server: RunningServer) -> None:
         RegistryError: it answers for the base model, or is what a rollback goes back to.
         UnknownModel, AdapterFailed, ConnectFailed: the server has none of this name, or did not do so.
     """
-    target = alias.targets().get(server.model)
-    if target is not None and given in (target.model, target.before):
-        state = "promoted" if given == target.model else "what a rollback goes back to"
-        raise RegistryError("unloading", f"{given} is {state} on {server.model}", "Promote another, or roll back")
-    server.unload_adapter(given)
+    with locked(SWITCHING, UNLOADING):
+        target = alias.targets().get(server.model)
+        if target is not None and given in (target.model, target.before):
+            state = "promoted" if given == target.model else "what a rollback goes back to"
+            raise RegistryError(UNLOADING, f"{given} is {state} on {server.model}", "Promote another, or roll back")
+        server.unload_adapter(given)
     record("unload", id=given, server=server.name)
 
 
@@ -101,7 +101,7 @@ def promote(given: str, server: RunningServer, gate: Gate | None = None, force: 
 
     Raises:
         GateRefused: the gate did, or there is none and `force` is false. What answered goes on answering.
-        RegistryError, WrongBase: see `load`; or another was promoted while the gate was at work.
+        RegistryError, WrongBase: see `load`; or while the gate was at work another was promoted, or this one removed.
         DecoderError: the server refused the adapter, or the adapter does not answer.
     """
     if gate is None and not force:
@@ -113,16 +113,19 @@ def promote(given: str, server: RunningServer, gate: Gate | None = None, force: 
     try:
         _try(given, server)
         result = None if force or gate is None else _asked(gate, artefact, before)
-    except HearthError:
+    except BaseException:  # a gate takes minutes, and whoever waits may press Ctrl-C
         if not known:
             with contextlib.suppress(HearthError):  # the first error is the one to tell
                 unload(given, server)
         raise
-    with _locked():
+    with locked(SWITCHING, PROMOTING):
         now = alias.resolve(server.model)
         if now != before:
             cause = f"{now} was promoted while {given} was held against {before}"
             raise RegistryError(PROMOTING, cause, "Promote it again, against that one")
+        show(given)  # somebody may have removed or unloaded it while the gate was at work
+        if given not in _served(server):
+            load(given, server)
         alias.switch(server.model, given, "" if before == server.model else before)
         facts = {"forced": force, "gate": result.plain() if result else None}
         record("promote", id=given, base=server.model, before=before, **facts)
@@ -139,7 +142,7 @@ def rollback(server: RunningServer, to_base: bool = False) -> Promotion:
         RegistryError: what answered before is no longer in the registry and no longer served.
         DecoderError: the server does not answer, or lost it and refuses to load it again.
     """
-    with _locked():
+    with locked(SWITCHING, BACK):
         target = alias.targets().get(server.model) or alias.Target("")
         now, back = target.model or server.model, "" if to_base else target.before
         if back is None or back == target.model:
@@ -189,22 +192,3 @@ def _asked(gate: Gate, artefact: Artefact, before: str) -> GateResult:
         reasons = "; ".join(result.reasons)
         raise GateRefused(PROMOTING, f"{artefact.id} did not pass: {reasons}", "See the report, or use --force")
     return result
-
-
-@contextlib.contextmanager
-def _locked() -> Iterator[None]:
-    """One switch at a time. Raises RegistryError when another does not end."""
-    root = models_folder()
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".promote.lock").open("w") as lock:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    cause = f"another promotion has not ended within {LOCK_SECONDS:g} s"
-                    raise RegistryError(PROMOTING, cause, "Look for a process that hangs") from error
-                time.sleep(0.02)
-        yield

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from decoder.settings import home
 
 DEFAULT = "default"
 """The name that means whatever was promoted; so does no name at all."""
-STEP = "looking up the promoted model"
+STEP, SWITCHING = "looking up the promoted model", "switching the model"
+LOCK_SECONDS = 10.0
 Stamp: TypeAlias = tuple[str, int, int, int]
 
 
@@ -60,8 +62,10 @@ def targets() -> Mapping[str, Target]:
     path = file()
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except OSError as error:
+        raise ServiceError(STEP, f"{path} cannot be read: {error.strerror}", "Mend HEARTH_HOME") from error
     stamp = (str(path), found.st_mtime_ns, found.st_ino, found.st_size)
     if _seen[0] != stamp:  # both are swapped together, so that no thread sees one without the other
         _seen = (stamp, _read(path))
@@ -81,8 +85,10 @@ def switch(base: str, model: str, before: str | None) -> None:
                 os.fsync(out.fileno())
             aside.replace(path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
             remedy = "Free some space; the model from before still answers"
-            raise ServiceError("switching the model", str(error), remedy) from error
+            raise ServiceError(SWITCHING, str(error), remedy) from error
 
 
 def gone(base: str, model: str) -> UnknownModel:
@@ -110,7 +116,20 @@ def _target(entry: Any) -> Target:
 @contextlib.contextmanager
 def _locked() -> Iterator[Path]:
     path = file()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.with_name(".aliases.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = path.with_name(".aliases.lock").open("w")
+    except OSError as error:
+        raise ServiceError(SWITCHING, f"{path} cannot be written: {error.strerror}", "Mend HEARTH_HOME") from error
+    with lock:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    cause = f"another process has been switching for {LOCK_SECONDS:g} s"
+                    raise ServiceError(SWITCHING, cause, "Look for one that hangs; nothing was changed") from error
+                time.sleep(0.005)
         yield path

@@ -155,6 +155,10 @@ class Decoder(ABC):
         """Find out `model` and `constraints` now, where a decoder has to ask for them. Raises DecoderError leaves."""
         return self
 
+    async def apinned(self) -> Self:
+        """`aready`, and the same model from then on, whatever is promoted: for work whose answers have to be of one."""
+        return await self.aready()
+
     async def acount_tokens(self, prompt: Prompt) -> int:
         """Tokens of the prompt with its chat template; the default overestimates, at one per three bytes."""
         from decoder.types import as_messages

@@ -136,6 +136,12 @@ class ServedDecoder(Decoder):
         await self._by(deadline, self._known(deadline))
         return self
 
+    async def apinned(self) -> Self:
+        """`aready`, and the model that it found for every request from then on. Raises DecoderError leaves."""
+        await self.aready()
+        self._service.pin()
+        return self
+
     async def amodels(self) -> tuple[str, ...]:
         """The names that the server lists. Raises DecoderError leaves."""
         deadline = self._deadline(self._timeouts.first_token)
@@ -239,6 +245,7 @@ class ServedDecoder(Decoder):
         stream: bool,
     ) -> _Request:
         chosen = await self._known(deadline)
+        promoted = (self._service.base, self.model) if self._service.aliased else None
         body = request_body(
             self.model,
             as_messages(prompt),
@@ -253,7 +260,6 @@ class ServedDecoder(Decoder):
             await self._service.require_enforced(constraint.kind, deadline)
         # A stop string may end the text before the constraint is satisfied, and rightly so.
         checked = constraint is not None and not self._unverified and not (sampling and sampling.stop)
-        promoted = (self._service.base, self.model) if self._service.aliased else None
         return _Request(_encode(body).encode(), sampling.n if sampling else 1, constraint, checked, deadline, promoted)
 
     async def _answer(self, request: _Request) -> Completion:

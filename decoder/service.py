@@ -55,6 +55,10 @@ class Service:
         self.model = alias.resolve(self.base) if follows else self.base
         return self.preset
 
+    def pin(self) -> None:
+        """Stay with the model of the last `known`, as if it had been named."""
+        self._asked = self.base = self.model
+
     async def models(self, deadline: float) -> list[Mapping[str, Any]]:
         """The entries of `/v1/models`. Raises DecoderError leaves."""
         answer = await self.ask("GET", "models", None, deadline)

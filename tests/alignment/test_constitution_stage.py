@@ -64,6 +64,21 @@ def test_a_run_leaves_data_that_the_other_stages_read(recipe, tmp_path):
     assert folder.metrics()[-1] == {"step": 12, "done": 12, "of": 12, "failed": 0}
 
 
+def test_all_of_a_run_is_by_one_model_whatever_is_promoted_meanwhile(recipe):
+    class Follows(ScriptedDecoder):
+        """Follows promotions until it is pinned, as `ServedDecoder` does (tests/decoder/test_alias.py)."""
+
+        pinned = False
+
+        async def apinned(self):
+            self.pinned = not self.requests
+            return self
+
+    decoder = Follows(support.answer)
+    constitution_stage.run(recipe(), decoder=decoder)
+    assert decoder.pinned
+
+
 def test_the_same_seed_gives_the_same_files_and_another_other_principles(recipe, tmp_path):
     def principles(seed):
         import shutil

@@ -86,6 +86,14 @@ def test_nothing_is_there_before_anything_was_kept(feedback):
         feedback.get("x")
 
 
+def test_a_store_whose_first_writer_died_is_an_empty_one(feedback):
+    feedback.path.parent.mkdir()
+    feedback.path.touch()
+    assert (feedback.events(), feedback.count(), feedback.pending) == ([], 0, False)
+    event = feedback.vote(SKY, 1)
+    assert feedback.events() == [event]
+
+
 @pytest.mark.parametrize(
     ("keep", "reason"),
     [
@@ -103,6 +111,8 @@ def test_nothing_is_there_before_anything_was_kept(feedback):
         (lambda f: f.vote(Exchange(({"role": "user", "content": b"x"},)), 1), "no plain data"),
         (lambda f: f.vote(Exchange.of("x" * (9 << 20)), 1), "larger than 8 MiB"),
         (lambda f: f.forget(""), "no person is named"),
+        (lambda f: append(f.path, Event("vote", SKY, vote=1, time=1.7e12)), "no number of seconds"),
+        (lambda f: append(f.path, Event("vote", SKY, vote=1, time=float("nan"))), "no number of seconds"),
     ],
 )
 def test_what_cannot_be_kept_is_an_error_and_nothing_is(feedback, keep, reason):
@@ -116,6 +126,17 @@ def test_text_of_any_kind_is_kept_or_refused_whole(feedback):
     event = feedback.vote(Exchange.of(hostile, hostile, model=hostile), 1, person="o'hara\x00", comment=hostile)
     assert feedback.events() == [event]
     assert feedback.events(Where(person="o'hara\x00")) == [event]
+
+
+def test_a_name_that_is_no_text_is_found_by_what_it_was_kept_under(feedback):
+    """As the command line hands over bytes that are no UTF-8."""
+    event = feedback.vote(SKY, 1, person="ann\udcff")
+    assert feedback.events(Where(person="ann\udcff")) == feedback.events(Where(person="ann?"))
+    for work in (feedback.get, feedback.retract):
+        with pytest.raises(FeedbackError, match="there is no event"):
+            work("nope\udcff")
+    feedback.retract(event.id, person="ann\udcff")
+    assert feedback.forget("ann\udcff") == 2
 
 
 # What is taken back
@@ -164,6 +185,16 @@ def test_sql_itself_refuses_to_rewrite_events(feedback, statement):
         connection.execute(statement)
     connection.close()
     assert feedback.events() == before
+
+
+def test_a_tombstone_takes_no_text_with_it_when_it_loses_its_name(feedback):
+    feedback.vote(SKY, 1, person="ann")
+    feedback.forget("ann")
+    with sqlite3.connect(feedback.path) as connection:
+        connection.execute("DELETE FROM events WHERE kind = 'vote'")
+        with pytest.raises(sqlite3.IntegrityError, match="never rewritten"):
+            connection.execute("UPDATE events SET person = '', body = 'more'")
+    connection.close()
 
 
 def test_the_file_is_its_owners_alone(feedback):
@@ -361,6 +392,33 @@ def test_compaction_waits_for_readers_and_goes_on_later(feedback, monkeypatch):
     reader.close()
     feedback.compact()
     assert not feedback.pending and b"secretperson" not in bytes_of(feedback)
+
+
+def test_two_compactions_at_once_finish_each_others_work_or_leave_it_noted(feedback, monkeypatch):
+    from alignment import feedback_store as store
+    from alignment.feedback_file import connected
+
+    feedback.vote(SKY, 1, person="ann")
+    feedback.forget("ann")
+    idle = sqlite3.connect(feedback.path)  # the log lives as long as anybody is connected
+    idle.execute("SELECT COUNT(*) FROM events").fetchall()
+    cut = store._cut_log
+
+    def meanwhile(connection, step):
+        """Another process takes out the next person's rows, and dies before their bytes are gone."""
+        cut(connection, step)
+        feedback.vote(SKY, 1, person="secretperson")
+        feedback.forget("secretperson")
+        with connected(feedback.path) as other:
+            store._remove(other)
+
+    monkeypatch.setattr(store, "_cut_log", meanwhile)
+    feedback.compact()
+    monkeypatch.undo()
+    assert feedback.pending and b"secretperson" in bytes_of(feedback)
+    feedback.compact()
+    assert not feedback.pending and b"secretperson" not in bytes_of(feedback)
+    idle.close()
 
 
 # Against a plain list

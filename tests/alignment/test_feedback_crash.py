@@ -105,7 +105,7 @@ def test_a_compaction_that_dies_has_happened_or_not(tmp_path, seed):
     assert [event.id for event in feedback.events(Where(person="ann"))][: len(acknowledged)] == acknowledged
 
 
-STEPS = ["BEGIN IMMEDIATE", "DELETE FROM events", "UPDATE events", "INSERT OR IGNORE INTO chores", "COMMIT", "VACUUM",
+STEPS = ["BEGIN IMMEDIATE", "DELETE FROM events", "UPDATE events", "INSERT INTO chores", "COMMIT", "VACUUM",
          "PRAGMA wal_checkpoint", "DELETE FROM chores"]  # fmt: skip
 DIES = """
 import os, sqlite3, sys

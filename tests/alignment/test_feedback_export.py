@@ -206,6 +206,30 @@ def test_everything_that_makes_no_row_has_its_reason(feedback, rows_of):
     }
 
 
+def test_every_row_is_one_that_the_stages_take(feedback, rows_of, tmp_path):
+    from alignment.data import load_data
+    from alignment.sections import DataSection
+
+    feedback.vote(said("  "), -1)
+    feedback.vote(said("Half \ud800."), 1)
+    feedback.vote(Exchange.of([user("Hello"), user("Why?")], "Because."), 1)
+    feedback.vote(Exchange.of([user("Hi"), assistant(""), user("Why?")], "Because."), 1)
+    feedback.vote(Exchange.of([assistant("Hi"), user("Why?")], "Because."), 1)
+    feedback.edit(said(""), "Because of the air.")
+    feedback.rank(said(), ["a", " "], [1, 2])
+    feedback.rank(said(), [f"answer {n}" for n in range(65)], [1] * 64 + [2])
+    feedback.vote(said("Good."), 1)
+    feedback.vote(said("Bad."), -1)
+    feedback.rank(said(), ["a", "b"], [1, 2])
+    for to, stage, made in (("kto", "kto", 2), ("dpo", "dpo", 66), ("ranking", "reward", 1), ("sft", "sft", 2)):
+        rows, report = rows_of(to)
+        assert len(rows) == made, to
+        assert len(load_data(DataSection(train=str(tmp_path / f"{to}.jsonl")), stage).train) == made
+    assert report.left_out["an answer is empty"] == 1
+    assert report.left_out["no stage takes the conversation: user speaks twice in a row"] == 1
+    assert report.left_out["an answer holds half a surrogate pair, which is no character"] == 1
+
+
 def test_nothing_to_export_says_why_and_leaves_no_file(feedback, tmp_path):
     with pytest.raises(FeedbackError, match="there is no feedback"):
         feedback.export("sft", tmp_path / "out.jsonl")
@@ -242,6 +266,22 @@ def test_files_are_not_overwritten_and_errors_are_typed(feedback, tmp_path):
         feedback.export("kto", tmp_path / "nowhere" / "out.jsonl")
     with pytest.raises(FeedbackError, match="no format 'xml'"):
         feedback.export("xml", tmp_path / "out.jsonl")
+    for out, reason in ((".", "is no file"), ("/", "is no file"), ("a" * 300, "cannot be written")):
+        with pytest.raises(FeedbackError, match=reason):
+            feedback.export("kto", out, overwrite=True)
+
+
+def test_neither_the_store_nor_a_device_is_replaced(feedback, tmp_path):
+    event = feedback.vote(said(), 1)
+    (tmp_path / "link").symlink_to(feedback.path)
+    (tmp_path / "device").symlink_to("/dev/null")
+    for out in (feedback.path, f"{feedback.path}-wal", tmp_path / "link"):
+        with pytest.raises(FeedbackError, match="the feedback itself"):
+            feedback.export("kto", out, overwrite=True)
+    with pytest.raises(FeedbackError, match="is no file"):
+        feedback.export("kto", tmp_path / "device", overwrite=True)
+    assert feedback.events() == [event]
+    assert (tmp_path / "device").is_symlink()
 
 
 EVENTS = st.lists(

@@ -33,6 +33,7 @@ from decoder.server_http import model_names
 from decoder.types import Sampling
 from ui.cli import wiring
 from ui.cli.main import main
+from ui.cli.serve import load_promoted
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [
@@ -232,6 +233,30 @@ def test_a_gate_that_refuses_changes_nothing_and_leaves_nothing_loaded(server, t
         promote(one.id, server)
 
 
+def test_a_gate_that_is_interrupted_leaves_nothing_loaded(server, trained):
+    one = register(trained[0])
+
+    def interrupted(candidate, baseline):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        promote(one.id, server, interrupted)
+    assert model_names(server.base_url) == [server.model]
+
+
+def test_what_is_unloaded_or_removed_while_the_gate_is_at_work(server, trained):
+    one, two = (register(folder) for folder in trained)
+
+    def gate_and(act):
+        return lambda candidate, baseline: act(candidate) or passing(candidate, baseline)
+
+    promote(one.id, server, gate_and(lambda candidate: unload(candidate, server)))
+    assert said(server) == said(server, one.id), "it is loaded again before anybody is sent to it"
+    with pytest.raises(RegistryError, match="no artefact"):
+        promote(two.id, server, gate_and(remove))
+    assert alias.resolve(server.model) == one.id
+
+
 def test_another_promotion_while_the_gate_is_at_work_is_not_overwritten(server, trained):
     one, two = (register(folder) for folder in trained)
 
@@ -335,6 +360,9 @@ def test_a_promoted_adapter_that_the_server_lost_is_told_and_loaded_again(server
     with pytest.raises(UnknownModel, match=f"hearth models load {one.id}"):
         said(server)
     load(one.id, server)
+    assert said(server) == answer
+    server.unload_adapter(one.id)
+    load_promoted(server)  # as `hearth serve` does before it says that the server is there
     assert said(server) == answer
 
 

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alignment import registry_artefact, registry_lock
 from alignment.errors import CheckpointFailed, RegistryError
 from alignment.models import resolve
 from alignment.recipe import as_plain, fingerprint, make_recipe
@@ -20,6 +22,7 @@ from alignment.registry import list_artefacts, register, remove, show, verify
 from alignment.registry_artefact import check_id
 from alignment.registry_diff import diff
 from alignment.registry_history import history, record
+from alignment.registry_lock import SWITCHING, WRITING, locked
 from alignment.run_folder import RunFolder
 from decoder import alias
 
@@ -155,6 +158,19 @@ def test_changed_files_are_found(finish, file):
         verify(artefact.id)
 
 
+def test_files_that_cannot_be_read_are_a_typed_error(finish, monkeypatch):
+    artefact = register(finish("mine", WEIGHTS))
+    monkeypatch.setattr(registry_artefact, "content_files", lambda folder: [folder / "unreadable.json"])
+    with pytest.raises(RegistryError, match=r"unreadable\.json: No such file"):
+        verify(artefact.id)
+
+
+def test_a_file_whose_name_is_no_text_is_registered_as_it_is(finish):
+    odd = os.fsdecode(b"caf\xe9.json")
+    artefact = register(finish("mine", {**WEIGHTS, odd: b"{}"}))
+    assert (verify(artefact.id).model / odd).exists()
+
+
 def test_added_and_renamed_files_are_found_too(finish):
     artefact = register(finish("mine", WEIGHTS))
     (artefact.model / "chat_template.jinja").write_text("{{ evil }}")
@@ -162,6 +178,15 @@ def test_added_and_renamed_files_are_found_too(finish):
         verify(artefact.id)
     (artefact.model / "chat_template.jinja").unlink()
     assert verify(artefact.id) == artefact
+
+
+def test_a_description_whose_time_is_none_is_an_error(finish):
+    artefact = register(finish("mine", WEIGHTS))
+    description = artefact.folder / "artefact.json"
+    description.chmod(0o644)
+    description.write_text(json.dumps({**artefact.plain(), "created": "yesterday"}))
+    with pytest.raises(RegistryError, match="cannot be used"):
+        list_artefacts()
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"id": "other"}', "\xff"])
@@ -197,6 +222,43 @@ def test_the_promoted_one_and_the_last_good_one_stay(finish):
             remove(one.id)
     alias.switch("base", "", None)
     remove(one.id)
+
+
+def test_what_is_being_promoted_is_not_removed_meanwhile(finish):
+    one = register(finish("mine", WEIGHTS))
+    with ThreadPoolExecutor(1) as pool:
+        with locked(SWITCHING, "promoting"):
+            removal = pool.submit(remove, one.id)
+            time.sleep(0.3)
+            alias.switch("base", one.id, "")
+        with pytest.raises(RegistryError, match="is promoted on base"):
+            removal.result(30)
+    assert verify(one.id) == one
+
+
+def test_nobody_waits_for_ever_for_another(finish, monkeypatch):
+    monkeypatch.setitem(registry_lock.WAIT_SECONDS, WRITING, 0.1)
+    folder = finish("mine", WEIGHTS)
+    with locked(WRITING, "registering"), pytest.raises(RegistryError, match="another process has been at work"):
+        register(folder)
+    assert register(folder) == show(register(folder).id)
+
+
+def test_a_registry_that_cannot_be_made_is_a_typed_error(finish, tmp_path, monkeypatch):
+    one = register(finish("mine", WEIGHTS))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HEARTH_ALIGNMENT_MODELS", str(tmp_path / "file"))
+    for act in (lambda: remove(one.id), lambda: register(finish("mine", WEIGHTS))):
+        with pytest.raises(CheckpointFailed, match=r"Set \[alignment\] models"):
+            act()
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff", b""])
+def test_a_damaged_state_of_a_run_is_a_typed_error(finish, content):
+    folder = finish("mine", WEIGHTS)
+    folder.state_file.write_bytes(content)
+    with pytest.raises(RegistryError, match=r"run\.json cannot be read"):
+        register(folder)
 
 
 # Crashes and full disks
@@ -281,6 +343,8 @@ def test_a_line_of_the_history_that_a_crash_cut_off_costs_nothing_else(models):
     with (models / "history.jsonl").open("ab") as file:
         file.write(b'{"event": "tw')
     record("three")
+    with (models / "history.jsonl").open("a") as file:
+        file.write('{"event": "four", "time": "yesterday"}\n')
     assert [each["event"] for each in history()] == ["one", "three"]
 
 
@@ -331,7 +395,12 @@ def test_whole_models_are_compared_tensor_by_tensor(finish):
     assert mixed.facts["kind"] == ("model", "adapter")
 
 
-def test_weights_that_cannot_be_read_are_a_typed_error(finish):
+def test_weights_that_cannot_be_read_are_a_typed_error(finish, make_adapter):
+    files = {path.name: path.read_bytes() for path in make_adapter(1).iterdir()}
+    files["adapter_config.json"] = json.dumps({"r": 0, "lora_alpha": 16}).encode()
+    none = register(finish("none", files))
+    with pytest.raises(RegistryError, match="cannot be read"):
+        diff(none, none)
     one, two = register(finish("one", WEIGHTS)), register(finish("two", {**WEIGHTS, "x.json": b"1"}))
     with pytest.raises(RegistryError, match="cannot be read"):
         diff(one, two)

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from decoder import alias
 from decoder.client import ServedDecoder
+from decoder.constraint import choice
 from decoder.errors import ServiceError, UnknownModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,6 +97,17 @@ async def test_no_name_follows_each_switch_and_a_name_never_does(server):
         assert server.lists == 2 + 1 + 2, "one look each for the two without a name, preset for each, and the length"
 
 
+@pytest.mark.parametrize("asked", ["", "default"])
+async def test_one_that_is_pinned_stays_with_what_answered_then(server, asked):
+    alias.switch("base", "tuned", "")
+    async with ServedDecoder(server.url, asked) as decoder:
+        await decoder.apinned()
+        alias.switch("base", "older", "tuned")
+        assert [await said(decoder), decoder.model] == ["tuned", "tuned"]
+        alias.switch("base", "", None)
+        assert await said(decoder) == "tuned"
+
+
 async def test_streams_follow_too(server):
     async with ServedDecoder(server.url, preset="vllm") as decoder:
         alias.switch("base", "tuned", "")
@@ -134,6 +146,19 @@ async def test_what_is_promoted_and_not_served_is_an_error_that_says_what_to_do(
         assert "hearth models" not in str(failed.value)
 
 
+async def test_the_error_names_what_the_request_was_for_when_a_switch_comes_while_it_is_made(server):
+    alias.switch("base", "lost", "")
+    async with ServedDecoder(server.url, preset="vllm") as decoder:
+
+        async def meanwhile(kind, deadline):
+            alias.switch("base", "", None)
+            await decoder._known(deadline)  # as another request does
+
+        decoder._service.require_enforced = meanwhile
+        with pytest.raises(UnknownModel, match="hearth models load lost"):
+            await decoder.acomplete("Who answers?", constraint=choice(["a", "b"]))
+
+
 async def test_a_server_whose_model_is_called_default_is_taken_at_that_word(server):
     server.listed.append({"id": "default"})
     alias.switch("base", "tuned", "")
@@ -155,6 +180,29 @@ async def test_a_damaged_file_is_an_error_and_not_a_guess(server, house):
             alias.file().write_text(content)
             with pytest.raises(ServiceError, match="damaged"):
                 await said(decoder)
+
+
+async def test_a_home_that_cannot_be_used_is_a_typed_error(server, house, monkeypatch):
+    house.write_text("a file where a folder should be")
+    assert alias.resolve("base") == "base", "nothing was ever promoted there"
+    with pytest.raises(ServiceError, match="cannot be written"):
+        alias.switch("base", "tuned", "")
+    monkeypatch.setenv("HEARTH_HOME", "/" + "a" * 300)
+    async with ServedDecoder(server.url) as decoder:
+        with pytest.raises(ServiceError, match="cannot be read"):
+            await said(decoder)
+
+
+def test_a_writer_does_not_wait_for_ever_and_leaves_nothing_behind(house, monkeypatch):
+    alias.switch("base", "tuned", "")
+    monkeypatch.setattr(alias, "LOCK_SECONDS", 0.1)
+    with alias._locked(), pytest.raises(ServiceError, match="another process has been switching"):
+        alias.switch("base", "other", "")
+    monkeypatch.setattr(alias.os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(ServiceError, match="still answers"):
+        alias.switch("base", "other", "")
+    assert alias.resolve("base") == "tuned"
+    assert sorted(path.name for path in house.iterdir()) == [".aliases.lock", "aliases.json"]
 
 
 def python(code, *arguments):

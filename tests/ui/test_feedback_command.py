@@ -79,6 +79,18 @@ def test_answers_that_are_quoted_are_of_no_model(chat):
     assert [shown.id for shown in exchange.context] == ["p2", "p1", "p3"]
 
 
+def test_an_answer_by_a_promoted_adapter_names_its_artefact(chat, monkeypatch, hearth, house):
+    """A decoder that follows a promotion is called as what answered last (`decoder/alias.py`)."""
+    named = Named()
+    monkeypatch.setattr(wiring, "find_decoder", lambda choice: named)
+    for named.model in ("sft-mine-0123abcd", "sft-other-0123abcd"):
+        (house / "home" / "models" / "sft-mine-0123abcd").mkdir(parents=True, exist_ok=True)
+        chat("How much?", "/good")
+    found = [(event.exchange.model, event.exchange.adapter) for event in Feedback().events()]
+    assert found == [("sft-mine-0123abcd", "sft-mine-0123abcd"), ("sft-other-0123abcd", "")]
+    assert len(hearth("feedback", "list", "--adapter", "sft-mine-0123abcd").out.splitlines()) == 1
+
+
 @pytest.mark.parametrize("said", ["/good", "/bad", "/edit x"])
 def test_there_is_nothing_to_judge_before_an_answer(chat, said):
     result = chat(said)
@@ -187,6 +199,7 @@ def test_forget_asks_first_and_then_leaves_no_byte(hearth, kept):
     assert Feedback().count(Where(person="bob")) == 2
     result = hearth("feedback", "forget", "bob", "--yes")
     assert "2 events of bob are gone" in result.out
+    assert "exported earlier" in result.err
     assert b"Because of the air" not in b"".join(f.read_bytes() for f in Feedback().path.parent.iterdir())
     assert "nothing of that person" in hearth("feedback", "forget", "bob", "--yes").err
     assert hearth("feedback", "list", "--person", "bob").out == ""

@@ -77,6 +77,8 @@ def test_remove(hearth, artefacts):
         (("show", "../../etc"), "no id of an artefact"),
         (("show", "nobody-12345678"), "there is no artefact"),
         (("register", "nowhere"), "not finished"),
+        (("register", "/etc/passwd"), "run.json cannot be read"),
+        (("register", "a" * 300), "run.json cannot be read"),
         (("promote", "one-12345678"), "nothing to measure the model on"),
         (("promote", "one-12345678", "--force"), "no server runs"),
         (("rollback",), "no server runs"),
@@ -100,17 +102,24 @@ def test_bytes_that_steer_a_terminal_are_not_printed(hearth, artefacts, house):
         assert "\x1b" not in hearth("models", *words).out
 
 
+def make_run(house, name):
+    """A later run of this name; returns its artefact's id."""
+    path = house / "runs" / f"{name}-again"
+    (path / "model").mkdir(parents=True)
+    (path / "recipe.yaml").write_text(json.dumps(as_plain(make_recipe({"stage": "sft", "name": name}))))
+    (path / "model" / "adapter_model.safetensors").write_bytes(b"newer")
+    RunFolder(path).note(status="finished", kind="adapter", name=name, stage="sft", metrics={}, base="/models/base")
+    return register(RunFolder(path)).id
+
+
 def test_an_artefact_is_found_by_its_name_and_by_how_its_id_begins(hearth, artefacts, house):
     one, two, _ = artefacts
     assert hearth("models", "show", "one", "--json").json["id"] == one
     assert hearth("models", "show", two[:8], "--json").json["id"] == two
-    path = house / "runs" / "again"
-    (path / "model").mkdir(parents=True)
-    (path / "recipe.yaml").write_text(json.dumps(as_plain(make_recipe({"stage": "sft", "name": "one"}))))
-    (path / "model" / "adapter_model.safetensors").write_bytes(b"newer")
-    RunFolder(path).note(status="finished", kind="adapter", name="one", stage="sft", metrics={}, base="/models/base")
-    newer = register(RunFolder(path)).id
+    newer = make_run(house, "one")
     assert hearth("models", "show", "one", "--json").json["id"] == newer
     assert hearth("models", "show", "../one").code == 2
+    dated = make_run(house, "sft-20261129")
+    assert hearth("models", "show", "sft-20261129", "--json").json["id"] == dated, "a name that is shaped like an id"
     unknown = hearth("models", "show", "onion")
     assert unknown.code == 2 and "there is no artefact onion" in unknown.err

@@ -76,6 +76,18 @@ def test_a_prompt_is_measured(hearth, answers, data):
     assert found["prompts"][0]["latency"].keys() == {"median", "p95"}
 
 
+def test_figures_are_of_one_model_whatever_is_promoted_meanwhile(hearth, answers, data, monkeypatch):
+    pinned = []
+
+    async def apinned(self):
+        pinned.append(not self.requests)
+        return self
+
+    monkeypatch.setattr(ScriptedDecoder, "apinned", apinned)
+    assert hearth("prompt", "eval", "plain", data(*ROWS), *MINE).code == 0
+    assert pinned == [True]
+
+
 def test_two_prompts_are_compared(hearth, answers, data):
     result = hearth("prompt", "compare", "plain", "kind", data(*ROWS), *MINE)
     assert result.code == 0, result.err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from decoder import alias
 from decoder.server import ServeOptions
 from ui.cli import checks, serve, wiring
 from ui.cli.wiring import DecoderChoice
@@ -81,6 +82,15 @@ def test_start_look_use_and_stop(hearth, vllm):
     assert hearth("serve", "--stop").out == "little is stopped.\n"
     assert hearth("serve", "--status").err == "No server is known. Start one: hearth serve MODEL\n"
     assert wiring.find_decoder(DecoderChoice()) is None
+
+
+def test_a_promoted_adapter_that_cannot_be_loaded_is_told_at_the_start(hearth, vllm):
+    """One that can: tests/alignment/test_promotion.py."""
+    alias.switch("little", "sft-mine-0123abcd", "")
+    started = hearth("serve", vllm, "--detach", "--no-probe")
+    assert started.code == 0
+    assert "there is no artefact sft-mine-0123abcd" in started.err
+    assert "requests which name no model fail" in started.err
 
 
 def test_in_the_foreground_ctrl_c_stops_it(hearth, vllm):

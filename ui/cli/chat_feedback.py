@@ -59,14 +59,23 @@ def exchange(session: Session, command: str) -> Exchange:
         raise UsageError(command, "nothing was answered yet", "Ask something first")
     *before, turn = session.turns
     messages = (*history_of(before, turn.kb), user(turn.question))
+    model = (turn.model or "unnamed") if turn.answer.generated else EXTRACTIVE
     return Exchange.of(
         messages,
         turn.answer.text,
-        model=(turn.model or "unnamed") if turn.answer.generated else EXTRACTIVE,
+        model=model,
+        adapter=model if _registered(model) else "",
         sampling=Sampling(temperature=0.0) if turn.answer.generated else None,  # as rag/generate.py asks
         context=_shown(turn),
         conversation=session.id,
     )
+
+
+def _registered(model: str) -> bool:
+    """Whether what a server calls so is an artefact: an adapter is served under its id."""
+    from alignment.registry_artefact import ID, models_folder
+
+    return ID.fullmatch(model) is not None and (models_folder() / model).is_dir()
 
 
 def _shown(turn: Turn) -> list[Shown]:

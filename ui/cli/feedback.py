@@ -143,6 +143,7 @@ def forget(
         print_json({"person": person, "hidden": hidden, "compaction": done})
     else:
         print_text(f"{hidden} events of {clean_line(person)} are gone from {store.path}.")
+        remark("What was exported earlier, copies of the file, and models trained on them are not changed by that.")
 
 
 @app.command()

@@ -264,7 +264,7 @@ def _score(options: Options) -> Any:
 
     from alignment.registry import verify
 
-    artefact = verify(options.reward_model)
+    artefact = verify(known(options.reward_model))
     if artefact.kind != "reward":
         raise UsageError(STEP, f"{artefact.id} is a {artefact.kind}, not a reward model", "See `hearth models list`")
     scoring: Any = import_module("alignment.scoring")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from decoder.base import run_sync
 from decoder.errors import UsageError
 from ui.cli import wiring
 from ui.cli.figures import SUMMARY_HEADS, compared_heads, compared_rows, summary_rows
@@ -210,6 +211,7 @@ def _decoder(choice: wiring.DecoderChoice) -> Iterator[Decoder]:
         remedy = "Give --base-url or --embedded, or start one: hearth serve"
         raise UsageError("measuring a prompt", "there is no decoder", remedy)
     with closing(decoder):
+        run_sync(decoder.apinned())  # the figures are of one model, also when another is promoted meanwhile
         yield decoder
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from decoder.errors import UsageError
+from decoder.errors import HearthError, UsageError
+from ui.cli.errors import one_line
 from ui.cli.main import new_app
 from ui.cli.options import Debug, Json
 from ui.cli.output import print_json, print_table, print_text, remark, spinner
@@ -100,10 +101,28 @@ def run(model: str, options: ServeOptions, detach: bool, json: bool) -> int:
         running = server.serve(model, options, lambda event: show(describe(event)), detach=detach)
     # Ctrl-C may come while the address is printed: the server is ours to stop from here on.
     with nullcontext() if detach else running:
+        load_promoted(running)
         _announce(running, detach, json)
         if not detach:
             running.wait(lambda event: remark(describe(event)))
     return 0
+
+
+def load_promoted(running: RunningServer) -> None:
+    """What was promoted in the model's place answers again: a server that is stopped forgets its adapters."""
+    from decoder import alias
+
+    target = alias.targets().get(running.model)
+    if target is None or not target.model:
+        return
+    from alignment.registry_serving import load
+
+    try:
+        load(target.model, running)
+        remark(f"{target.model}, which is promoted in its place, is loaded.")
+    except HearthError as error:
+        remark(one_line(error))
+        remark(f"{target.model} is promoted in its place and not loaded, so that requests which name no model fail.")
 
 
 def _announce(running: RunningServer, detach: bool, json: bool) -> None:
