@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from alignment.errors import CheckpointFailed, RegistryError
+from alignment.errors import CheckpointFailed, RecipeError, RegistryError
 from alignment.recipe import load_recipe
 from alignment.registry_artefact import (
     ID,
@@ -113,8 +113,8 @@ def remove(given: str) -> None:
 def _finished(folder: RunFolder) -> dict[str, Any]:
     try:
         state = folder.state
-    except (OSError, ValueError) as error:
-        raise RegistryError(STEP, f"{folder.state_file} cannot be read: {error}", "Name a run's folder") from error
+    except RecipeError as error:
+        raise RegistryError(STEP, error.cause, "Name a run's folder") from error
     if state.get("status") != "finished":
         cause = f"the run in {folder.path} is {state.get('status', 'not there')}, not finished"
         raise RegistryError(STEP, cause, "Finish it with --resume")

@@ -391,5 +391,6 @@ def test_worked_solutions_are_taught(tmp_path, tiny_llama):
 @pytest.mark.parametrize(("stage", "file"), [("dpo", "dpo_en_demo.json"), ("kto", "kto_en_demo.json")])
 def test_real_preferences_and_votes_are_taught(tmp_path, tiny_llama, stage, file):
     source = {"train": str(real("sft", file)), "max_rows": 24, "skip_bad": True}
-    folder = train(recipe(stage, tmp_path, tiny_llama, data=source, training={"max_steps": 2, "max_length": 400}))
+    folder = train(recipe(stage, tmp_path, tiny_llama, data=source, training={"max_steps": 2, "max_length": 1100}))
     assert len(losses(folder)) == 2 and folder.state["data"]["rows"] == 24
+    assert folder.state["data"]["train_rows"] > 4  # not one row alone
