@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alignment.checkpoints import clear_partial
 from alignment.models import load_tokenizer, require_training, resolve, weights_hash
 from alignment.run_folder import RunFolder, check_run, open_run
 from alignment.training_arguments import training_arguments
@@ -46,6 +47,7 @@ def run(recipe: Recipe, resume: bool = False) -> RunFolder:
     processes.wait_for_everyone()  # until each has seen that the folder is free
     if processes.is_main_process:
         open_run(recipe, resume)
+        clear_partial(folder.path)
     processes.wait_for_everyone()
     with recorded(folder, processes.is_main_process):
         _train(recipe, trainer, data, resume)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from alignment import ppo_checkpoint
+from alignment.checkpoints import last_whole
+from alignment.data_split import rows_hash
 from alignment.errors import DataError, RecipeError, Stopped
 from alignment.ppo_config import PPOConfig
 from alignment.ppo_critic import Reference
@@ -165,7 +167,7 @@ class PPOTrainer:
         """Write what `resume` goes on from. Raises CheckpointFailed."""
         state = {
             "step": self.done,
-            "rows": len(self.rows),
+            "rows": rows_hash(self.rows),
             "kl_coef": self.kl.coefficient,
             "schedule": self.schedule.state_dict(),
         }
@@ -182,12 +184,11 @@ class PPOTrainer:
         self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
-        checkpoints = self.folder.checkpoints()
-        if checkpoints:
-            state = ppo_checkpoint.load(checkpoints[-1], self.model, self.optimizer, self.accelerator)
-            if state["rows"] != len(self.rows):
-                cause = f"the run began with {state['rows']} rows and there are {len(self.rows)} now"
-                raise DataError("resuming", cause, "Resume with the data that it began with")
+        checkpoint = last_whole(self.folder.checkpoints())
+        if checkpoint:
+            state = ppo_checkpoint.load(checkpoint, self.model, self.optimizer, self.accelerator)
+            if state["rows"] != rows_hash(self.rows):
+                raise DataError("resuming", "the run began with other rows", "Resume with the data that it began with")
             self.done, self.kl.coefficient = state["step"], state["kl_coef"]
             self.schedule.load_state_dict(state["schedule"])
         if self.accelerator.is_main_process:

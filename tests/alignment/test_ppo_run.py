@@ -4,6 +4,7 @@
 
 import json
 import resource
+import shutil
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ torch = pytest.importorskip("torch", reason="PPO needs torch")
 pytest.importorskip("trl", reason="PPO stands on TRL's utilities")
 from safetensors.torch import load_file
 
+from alignment.checkpoints import is_whole
 from alignment.errors import CheckpointFailed, DataError, Diverged, ModelError, Stopped
 from alignment.ppo_models import load_models
 from alignment.ppo_trainer import PPOTrainer
@@ -184,11 +186,11 @@ def test_a_disk_that_fills_leaves_the_last_good_checkpoint(tmp_path, toy_model):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with pytest.raises(CheckpointFailed, match="Free some space"):
+        with pytest.raises(CheckpointFailed, match="checkpoint-1 is whole; free some space"):
             made.save_checkpoint()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in tmp_path.glob("*checkpoint*")] == ["checkpoint-1"], "nor a half one"
+    assert [path.name for path in tmp_path.rglob("*checkpoint*")] == ["checkpoint-1"], "nor a half one"
     assert {file.name: file.read_bytes() for file in made.folder.checkpoints()[-1].iterdir()} == good
     trainer(tmp_path, toy_model, max_steps=3).train(resume=True)
 
@@ -198,19 +200,43 @@ def test_old_checkpoints_are_removed_after_the_new_one_is_whole(tmp_path, toy_mo
     assert [path.name for path in RunFolder(tmp_path).checkpoints()] == ["checkpoint-3", "checkpoint-4"]
 
 
-@pytest.mark.parametrize("harm", ["other model", "damaged", "other data"])
+def edit_state(checkpoint, **changed):
+    """Change what a checkpoint says, and leave it whole."""
+    state = json.loads((checkpoint / "state.json").read_text())
+    (checkpoint / "state.json").write_text(json.dumps(state | changed))
+    sizes = json.loads((checkpoint / "whole.json").read_text())
+    sizes["state.json"] = (checkpoint / "state.json").stat().st_size
+    (checkpoint / "whole.json").write_text(json.dumps(sizes))
+
+
+@pytest.mark.parametrize("harm", ["other model", "damaged", "other data", "other processes"])
 def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, toy_model, harm):
     made = trainer(tmp_path, toy_model, max_steps=1, save_steps=1)
     made.train()
     checkpoint = made.folder.checkpoints()[-1]
     if harm == "damaged":
-        (checkpoint / "trained.safetensors").write_bytes(b"half")
-    if harm == "other data":
-        state = json.loads((checkpoint / "state.json").read_text())
-        (checkpoint / "state.json").write_text(json.dumps(state | {"rows": 99}))
+        weights = checkpoint / "trained.safetensors"
+        weights.write_bytes(b"x" * weights.stat().st_size)
+    if harm == "other processes":
+        edit_state(checkpoint, processes=2)
     again = trainer(tmp_path, toy_model, LORA if harm == "other model" else None)
+    if harm == "other data":
+        again.rows = [{"prompt": "a c"}, *again.rows[1:]]
     with pytest.raises((ModelError, DataError)):
         again.train(resume=True)
+
+
+def test_half_a_checkpoint_is_never_gone_on_from_nor_counted(tmp_path, toy_model):
+    """As a copy that was cut off leaves it."""
+    made = trainer(tmp_path, toy_model, max_steps=2, save_steps=1, save_total_limit=1)
+    made.step()
+    made.save_checkpoint()
+    half = tmp_path / "checkpoint-9"
+    shutil.copytree(tmp_path / "checkpoint-1", half)
+    (half / "trained.safetensors").write_bytes(b"half")
+    again = trainer(tmp_path, toy_model, max_steps=2, save_steps=1, save_total_limit=1)
+    again.train(resume=True)
+    assert again.done == 2 and is_whole(tmp_path / "checkpoint-2") and not (tmp_path / "checkpoint-1").exists()
 
 
 def test_a_loss_that_is_no_number_ends_the_run_before_the_optimizer_step(tmp_path, toy_model):
