@@ -86,6 +86,22 @@ def load(checkpoint: Path, model: Any, optimizer: Any, accelerator: Any) -> dict
     return state
 
 
+def save_result(folder: RunFolder, policy: Any, tokenizer: Any, step: int) -> None:
+    """Leave the policy, adapter or whole, and its tokenizer in `folder.model`. Raises CheckpointFailed."""
+    aside = folder.path / ".model"
+    only = {"selected_adapters": ["default"]} if hasattr(policy, "peft_config") else {}
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        policy.save_pretrained(str(aside), **only)
+        tokenizer.save_pretrained(str(aside))
+        (aside / "README.md").unlink(missing_ok=True)
+        shutil.rmtree(folder.model, ignore_errors=True)
+        aside.replace(folder.model)
+    except _FAULTS as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise failed(step, folder.path, error) from error
+
+
 def trained(model: Any) -> dict[str, torch.nn.Parameter]:
     """The parameters that are trained, by name; tied ones once."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

@@ -75,7 +75,7 @@ class PPOTrainer:
         self.reporter = Reporter(config, folder, self.model, tokenizer, self.accelerator.is_main_process, self.steps)
 
     def train(self, resume: bool = False, asked: threading.Event | None = None) -> dict[str, float]:
-        """Run the steps that are left and return the last one's figures.
+        """Run the steps that are left and return the last one's figures; where none is left, those that were logged.
 
         Args:
             resume: go on from the folder's last checkpoint, where there is one.
@@ -102,7 +102,7 @@ class PPOTrainer:
             self.reporter.end()
             if self.served is not None:
                 self.served.forget()
-        return figures
+        return figures or self._last_logged()
 
     def step(self) -> dict[str, float]:
         """One rollout and the passes over it."""
@@ -175,12 +175,10 @@ class PPOTrainer:
         ppo_checkpoint.save(self.folder, state, self.model, self.optimizer, self.accelerator, keep)
 
     def save_model(self) -> None:
-        """Write the policy (adapter or whole) and its tokenizer to the folder's `model`."""
+        """Write the policy (adapter or whole) and its tokenizer to the folder's `model`. Raises CheckpointFailed."""
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            only = {"selected_adapters": ["default"]} if hasattr(self.policy, "peft_config") else {}
-            self.policy.save_pretrained(str(self.folder.model), **only)
-            self.tokenizer.save_pretrained(str(self.folder.model))
+            ppo_checkpoint.save_result(self.folder, self.policy, self.tokenizer, self.done)
         self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
@@ -193,6 +191,10 @@ class PPOTrainer:
             self.schedule.load_state_dict(state["schedule"])
         if self.accelerator.is_main_process:
             self.folder.forget_after(self.done)
+
+    def _last_logged(self) -> dict[str, float]:
+        found = next((line for line in reversed(self.folder.metrics()) if "reward" in line), {})
+        return {name: figure for name, figure in found.items() if name != "step"}
 
     def _draw(self, step: int) -> list[int]:
         """This process's rows of a step: the data in a new order each time it begins again, told by the seed alone."""

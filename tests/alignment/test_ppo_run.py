@@ -195,6 +195,23 @@ def test_a_disk_that_fills_leaves_the_last_good_checkpoint(tmp_path, toy_model):
     trainer(tmp_path, toy_model, max_steps=3).train(resume=True)
 
 
+def test_a_disk_that_fills_at_the_end_leaves_no_half_result_and_a_checkpoint_to_go_on_from(tmp_path, toy_model):
+    made = trainer(tmp_path, toy_model, max_steps=1)
+    figures = made.train()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(CheckpointFailed, match="checkpoint-1 is whole"):
+            made.save_model()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not made.folder.model.exists() and not list(tmp_path.glob(".*model*"))
+    again = trainer(tmp_path, toy_model, max_steps=1)
+    assert again.train(resume=True)["reward"] == figures["reward"], "no step is left, and its figures are known"
+    again.save_model()
+    assert (again.folder.model / "model.safetensors").exists()
+
+
 def test_old_checkpoints_are_removed_after_the_new_one_is_whole(tmp_path, toy_model):
     trainer(tmp_path, toy_model, max_steps=4, save_steps=1, save_total_limit=2).train()
     assert [path.name for path in RunFolder(tmp_path).checkpoints()] == ["checkpoint-3", "checkpoint-4"]
