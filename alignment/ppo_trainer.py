@@ -26,7 +26,7 @@ from alignment.ppo_losses import masked_mean
 from alignment.ppo_models import Models
 from alignment.ppo_optimizer import every, make_optimizer, make_schedule
 from alignment.ppo_reporting import Reporter
-from alignment.ppo_rollout import Rollout, collect, encode_prompt, generate, stop_tokens
+from alignment.ppo_rollout import Rollout, collect, encode_prompts, generate, stop_tokens
 from alignment.ppo_scores import Scores, score
 from alignment.ppo_served import ServedPolicy
 from alignment.ppo_update import update
@@ -60,12 +60,14 @@ class PPOTrainer:
         self.accelerator = make_accelerator(config)
         self.policy = models.model.policy
         self.stops = stop_tokens(self.policy, tokenizer)
-        self.prompts = [encode_prompt(tokenizer, row) for row in rows]
+        self.prompts = encode_prompts(tokenizer, rows)
         self.steps = self._count_steps()
         optimizer = make_optimizer(models.model, config)
         self.schedule = make_schedule(optimizer, config, self.steps)
         self.model, self.optimizer = self.accelerator.prepare(models.model, optimizer)
-        frozen = models.frozen.to(self.accelerator.device) if models.frozen is not None else None
+        frozen: Any = None
+        if models.frozen is not None:  # in the policy's precision, or rounding would look like KL
+            frozen = self.accelerator.prepare_model(models.frozen, evaluation_mode=True)
         self.reference = Reference(self.model, self.policy, frozen, models.adapter)
         self.kl = KlControl(
             config.kl_coef, config.adaptive_kl_target if config.adaptive_kl else None, config.adaptive_kl_horizon
@@ -139,7 +141,8 @@ class PPOTrainer:
             seed = (self.config.seed + step * 1_000_003 + self.accelerator.process_index * 100_003) % 2**31
             responses = self.served.generate(prompts, self.stops, seed)
         else:
-            with unwrap_model_for_generation(self.model, self.accelerator) as unwrapped:
+            unwrapping = unwrap_model_for_generation(self.model, self.accelerator)
+            with unwrapping as unwrapped, self.accelerator.autocast():  # drawn in the precision that is scored
                 responses = generate(unwrapped.policy, prompts, self.stops, pad, self.config)
         return collect(prompts, responses, self.stops, pad, self.accelerator.device)
 
@@ -157,7 +160,7 @@ class PPOTrainer:
         mine = list(self.eval_rows)[self.accelerator.process_index :: self.accelerator.num_processes]
         if len(self.eval_rows) < self.accelerator.num_processes:
             return {}
-        rollout = self.roll_out([encode_prompt(self.tokenizer, row) for row in mine], self.done)
+        rollout = self.roll_out(encode_prompts(self.tokenizer, mine), self.done)
         scores, _ = self.score(rollout, mine)
         figures = self._reward_figures(scores)
         length = masked_mean(rollout.live.sum(1).float(), rollout.weights, self._reduce)

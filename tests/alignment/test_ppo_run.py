@@ -3,6 +3,7 @@
 # ruff: noqa: E402  # imports come after the skips
 
 import json
+import math
 import resource
 import shutil
 import threading
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 
 from alignment.checkpoints import is_whole
 from alignment.errors import CheckpointFailed, DataError, Diverged, ModelError, Stopped
-from alignment.ppo_models import load_models
+from alignment.ppo_models import Models, load_models
 from alignment.ppo_trainer import PPOTrainer
 from alignment.recipe import make_recipe
 from alignment.reward_sources import checked
@@ -273,6 +274,46 @@ def test_a_reward_that_is_no_number_names_the_function_and_the_row(tmp_path, toy
     with pytest.raises(DataError, match=r"broken gave nan for row 7.*\(row \d of the data\)") as raised:
         trainer(tmp_path, toy_model, rewards=(broken,)).train()
     assert raised.value.row in (0, 1, 2) and raised.value.field == "broken"
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
+def test_policy_and_reference_are_compared_in_the_same_precision(tmp_path, toy_model, lora):
+    made = trainer(tmp_path, toy_model, lora, bf16=True, max_steps=1)
+    drawn = []
+    made.policy.get_input_embeddings().register_forward_hook(
+        lambda *_: drawn.append(torch.is_autocast_enabled("cpu")) if not made.policy.training else None
+    )
+    made.model.train()
+    assert made.step()["kl"] == pytest.approx(0, abs=1e-6), "nothing has been trained yet"
+    assert drawn and all(drawn), "generation too"
+
+
+def test_a_prompt_of_no_token_is_refused_before_anything_is_written(tmp_path, toy_model):
+    made = trainer(tmp_path, toy_model)
+    rows = [{"prompt": "a"}, {"prompt": " "}]
+    with pytest.raises(DataError, match="row 1, prompt: ' ' has no token") as raised:
+        PPOTrainer(
+            Models(made.model), made.tokenizer, rows, made.rewards, made.config, made.folder
+        )
+    assert raised.value.row == 1
+
+
+@pytest.mark.parametrize("values", [
+    {"max_completion_length": 1},
+    {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 1, "num_mini_batches": 1},
+], ids=["one token", "one episode"])  # fmt: skip
+def test_the_smallest_steps_give_numbers(tmp_path, toy_model, values):
+    figures = trainer(tmp_path, toy_model, LORA, **values).step()
+    assert all(math.isfinite(figure) for figure in figures.values()), figures
+
+
+def test_a_token_that_both_pads_and_stops_stops_once(tmp_path, toy_model):
+    made = trainer(tmp_path, toy_model, LORA)
+    made.tokenizer.pad_token = made.tokenizer.eos_token
+    rollout = made.roll_out(made.prompts * 8, 0)
+    responses = rollout.responses()
+    assert all(ppo_toy.STOP not in ids[:-1] for ids in responses)
+    assert rollout.ended.tolist() == [ids[-1] == ppo_toy.STOP for ids in responses] and rollout.ended.any()
 
 
 def test_checkpointed_activations_give_the_same_step(tmp_path, toy_model):
