@@ -40,6 +40,8 @@ def save(folder: RunFolder, state: dict[str, Any], model: Any, optimizer: Any, a
     aside = folder.path / PARTIAL / target.name
     main = accelerator.is_main_process
     state = {**state, "processes": accelerator.num_processes}
+    if accelerator.scaler is not None:
+        state["scaler"] = accelerator.scaler.state_dict()
 
     def begin() -> None:
         clear_partial(folder.path)
@@ -82,6 +84,8 @@ def load(checkpoint: Path, model: Any, optimizer: Any, accelerator: Any) -> dict
         raise ModelError("resuming", cause, "Resume with as many as it began with")
     _put(weights, trained(accelerator.unwrap_model(model)), checkpoint)
     optimizer.load_state_dict(optimized)
+    if accelerator.scaler is not None and "scaler" in state:
+        accelerator.scaler.load_state_dict(state["scaler"])
     _set_random_states(states)
     return state
 

@@ -12,6 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PPO needs torch")
 pytest.importorskip("trl", reason="PPO stands on TRL's utilities")
+from accelerate.optimizer import AcceleratedOptimizer
 from safetensors.torch import load_file
 
 from alignment.checkpoints import is_whole
@@ -262,9 +263,29 @@ def test_a_loss_that_is_no_number_ends_the_run_before_the_optimizer_step(tmp_pat
     with torch.no_grad():
         made.model.value_head.bias.fill_(float("inf"))
     before = weights(made)
-    with pytest.raises(Diverged, match=r"step 1, minibatch 0, rows \d.* of the data: loss (nan|inf)"):
+    with pytest.raises(Diverged, match=r"step 1, minibatch 0, rows \d.* of the data: loss (nan|inf)") as raised:
         made.train()
+    assert raised.value.rows and set(raised.value.rows) <= {0, 1, 2}
     assert all(torch.equal(value, before[name]) for name, value in weights(made).items())
+
+
+def test_half_precision_lowers_its_scale_and_goes_on_and_a_checkpoint_knows_it(tmp_path, toy_model):
+    """accelerate makes a scaler on GPUs alone; torch has one for CPUs, which is put in its place."""
+
+    def scaled(scale):
+        made = trainer(tmp_path, toy_model, LORA, num_ppo_epochs=1, vf_coef=1e4)
+        made.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        made.optimizer = AcceleratedOptimizer(made.optimizer.optimizer, scaler=made.accelerator.scaler)
+        made.accelerator._optimizers = [made.optimizer]
+        return made
+
+    made = scaled(2.0**127)  # the first gradients are beyond float32
+    made.step()
+    assert made.accelerator.scaler.get_scale() < 2.0**127
+    made.save_checkpoint()
+    again = scaled(2.0)
+    again._resume()
+    assert again.accelerator.scaler.get_scale() == made.accelerator.scaler.get_scale()
 
 
 def test_a_reward_that_is_no_number_names_the_function_and_the_row(tmp_path, toy_model):
