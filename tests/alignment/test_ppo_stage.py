@@ -80,6 +80,15 @@ def test_a_run_leaves_an_adapter_and_says_what_it_did(plain):
     assert len(folder.metrics()) == 3
 
 
+def test_rows_that_are_held_out_are_evaluated_an_epoch_and_two_checkpoints_are_kept(plain, tmp_path):
+    (tmp_path / "held.jsonl").write_text(json.dumps({"prompt": "b b"}) + "\n")
+    plain["data"]["eval"] = str(tmp_path / "held.jsonl")
+    plain["training"] |= {"max_steps": 4, "per_device_train_batch_size": 1, "save_steps": 1}
+    folder = ppo.run(make_recipe(plain))
+    assert ["eval_reward" in line for line in folder.metrics()] == [False, False, True, True], "three rows, then the end"
+    assert [path.name for path in folder.checkpoints()] == ["checkpoint-3", "checkpoint-4"]
+
+
 def test_whole_weights_can_be_loaded_again(plain):
     from transformers import AutoModelForCausalLM
 
