@@ -196,7 +196,8 @@ class PPOTrainer:
             self.folder.forget_after(self.done)
 
     def _last_logged(self) -> dict[str, float]:
-        found = next((line for line in reversed(self.folder.metrics()) if "reward" in line), {})
+        lines = reversed(self.folder.metrics())
+        found: dict[str, Any] = next((line for line in lines if "reward" in line), {})
         return {name: figure for name, figure in found.items() if name != "step"}
 
     def _draw(self, step: int) -> list[int]:

@@ -313,9 +313,7 @@ def test_a_prompt_of_no_token_is_refused_before_anything_is_written(tmp_path, to
     made = trainer(tmp_path, toy_model)
     rows = [{"prompt": "a"}, {"prompt": " "}]
     with pytest.raises(DataError, match="row 1, prompt: ' ' has no token") as raised:
-        PPOTrainer(
-            Models(made.model), made.tokenizer, rows, made.rewards, made.config, made.folder
-        )
+        PPOTrainer(Models(made.model), made.tokenizer, rows, made.rewards, made.config, made.folder)
     assert raised.value.row == 1
 
 

@@ -85,7 +85,9 @@ def test_rows_that_are_held_out_are_evaluated_an_epoch_and_two_checkpoints_are_k
     plain["data"]["eval"] = str(tmp_path / "held.jsonl")
     plain["training"] |= {"max_steps": 4, "per_device_train_batch_size": 1, "save_steps": 1}
     folder = ppo.run(make_recipe(plain))
-    assert ["eval_reward" in line for line in folder.metrics()] == [False, False, True, True], "three rows, then the end"
+    assert ["eval_reward" in line for line in folder.metrics()] == [False, False, True, True], (
+        "three rows, then the end"
+    )
     assert [path.name for path in folder.checkpoints()] == ["checkpoint-3", "checkpoint-4"]
 
 
@@ -125,9 +127,8 @@ def test_without_a_reward_it_is_refused(plain):
         ppo.run(make_recipe({**plain, "reward": {}}))
 
 
-@pytest.mark.slow
-def test_two_processes_train_one_policy(plain, tmp_path):
-    """Each takes half of the episodes; the weights stay the same in both, and the figures are those of all."""
+def in_two_processes(plain, tmp_path, *flags, **environment):
+    """The stage, started twice; the processes' weights are compared before they are saved."""
     script = tmp_path / "two.py"
     script.write_text(
         "import json, sys, torch\n"
@@ -142,21 +143,41 @@ def test_two_processes_train_one_policy(plain, tmp_path):
         "    assert self.accelerator.num_processes == 2 and torch.equal(both[0], both[1]), 'the processes differ'\n"
         "    save(self)\n"
         "ppo_trainer.PPOTrainer.save_model = checked\n"
-        "run(make_recipe(json.load(open(sys.argv[1]))))\n"
+        "run(make_recipe(json.load(open(sys.argv[1]))), resume='--resume' in sys.argv)\n"
     )
     (tmp_path / "recipe.json").write_text(json.dumps(plain))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    environment |= os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     environment["ACCELERATE_USE_CPU"] = "true"  # what `accelerate launch --cpu` says
-    done = subprocess.run(
-        [*command, str(script), str(tmp_path / "recipe.json")],
+    return subprocess.run(
+        [*command, str(script), str(tmp_path / "recipe.json"), *flags],
         env=environment,
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_policy(plain, tmp_path):
+    """Each takes half of the episodes; the weights stay the same in both, and the figures are those of all."""
+    done = in_two_processes(plain, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     folder = RunFolder(Path(plain["output"]))
     assert folder.state["status"] == "finished" and len(folder.metrics()) == 3
     assert folder.metrics()[-1]["epoch"] == pytest.approx(3 * 8 / 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_two_processes_that_were_stopped_end_where_they_would_have(plain, tmp_path):
+    whole = {**plain, "output": str(tmp_path / "whole")}
+    assert in_two_processes(whole, tmp_path).returncode == 0
+    stopped = in_two_processes(plain, tmp_path, STOP_AT="2")
+    assert stopped.returncode and "Stopped" in stopped.stderr
+    assert in_two_processes(plain, tmp_path, "--resume").returncode == 0
+    one, other = RunFolder(Path(whole["output"])), RunFolder(Path(plain["output"]))
+    assert other.metrics() == one.metrics() and len(one.metrics()) == 3
+    weights = "adapter_model.safetensors"
+    assert (other.model / weights).read_bytes() == (one.model / weights).read_bytes()
