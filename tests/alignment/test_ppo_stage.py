@@ -146,11 +146,15 @@ def in_two_processes(plain, tmp_path, *flags, **environment):
         "run(make_recipe(json.load(open(sys.argv[1]))), resume='--resume' in sys.argv)\n"
     )
     (tmp_path / "recipe.json").write_text(json.dumps(plain))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    return launched(2, script, tmp_path / "recipe.json", *flags, **environment)
+
+
+def launched(processes, *command, **environment):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     environment |= os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     environment["ACCELERATE_USE_CPU"] = "true"  # what `accelerate launch --cpu` says
     return subprocess.run(
-        [*command, str(script), str(tmp_path / "recipe.json"), *flags],
+        [*launcher, *map(str, command)],
         env=environment,
         capture_output=True,
         text=True,
@@ -181,3 +185,17 @@ def test_two_processes_that_were_stopped_end_where_they_would_have(plain, tmp_pa
     assert other.metrics() == one.metrics() and len(one.metrics()) == 3
     weights = "adapter_model.safetensors"
     assert (other.model / weights).read_bytes() == (one.model / weights).read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_step_that_one_would_make(tmp_path):
+    """One has the short responses and the other the long ones: means, whitening, losses and gradients are of all."""
+    made = []
+    for processes in (1, 2):
+        file = tmp_path / f"{processes}.pt"
+        done = launched(processes, Path(__file__).with_name("ppo_processes_support.py"), file)
+        assert done.returncode == 0, done.stderr[-3000:]
+        made.append(torch.load(file, weights_only=True))
+    (one, figures), (two, others) = made
+    assert (one - two).norm() < 1e-9 * one.norm()
+    assert others == {name: pytest.approx(figure, rel=1e-9, abs=1e-9) for name, figure in figures.items()}
