@@ -9,6 +9,7 @@ used: the old ones are computed by the forward that the update uses.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import shutil
@@ -54,6 +55,8 @@ class ServedPolicy:
         if name == self.loaded:  # an evaluation asked the same weights
             return
         if self.main:
+            for left in [] if self.loaded else self.folder.glob(f"{glob.escape(self.run)}-step-*"):
+                self._remove(left.name)  # by a run that was killed; the server may still hold it
             path = self.folder / name
             self.policy.save_pretrained(str(path), selected_adapters=["default"])
             with contextlib.suppress(HearthError):  # one of the same name, from a run that was killed
@@ -70,10 +73,13 @@ class ServedPolicy:
     def forget(self) -> None:
         """Have the server forget this run's adapter, and remove its folder."""
         if self.main and self.loaded:
-            with contextlib.suppress(HearthError):  # a server that restarted has forgotten it already
-                adapters.unload(self.base_url, self.loaded)
-            shutil.rmtree(self.folder / self.loaded, ignore_errors=True)
+            self._remove(self.loaded)
         self.loaded = ""
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(HearthError):  # a server that restarted has forgotten it already
+            adapters.unload(self.base_url, name)
+        shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def _one(self, prompt: Sequence[int], stops: frozenset[int], seed: int) -> list[int]:
         body = request_body(self.loaded, prompt, stops, self.config, seed)

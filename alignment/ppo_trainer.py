@@ -101,9 +101,9 @@ class PPOTrainer:
                 if stop and self.done < self.steps:
                     raise Stopped("training", f"a signal ended it after step {self.done}", "Go on with --resume")
         finally:
-            self.reporter.end()
             if self.served is not None:
                 self.served.forget()
+            self.reporter.end()
         return figures or self._last_logged()
 
     def step(self) -> dict[str, float]:

@@ -144,6 +144,17 @@ def test_weights_that_are_served_already_stay(web, tiny_llama, tmp_path):
     assert served.loaded and (tmp_path / served.loaded / "adapter_model.safetensors").exists()
 
 
+def test_what_a_killed_run_left_is_unloaded_and_removed(web, tiny_llama, tmp_path):
+    stand_in(web)
+    killed = ServedPolicy(adapted(tiny_llama, 1), settings(tmp_path, web.base + "/v1"), "run", tmp_path)
+    killed.sync(1)
+    before = web.paths().count("/v1/unload_lora_adapter")
+    served = ServedPolicy(adapted(tiny_llama, 2), settings(tmp_path, web.base + "/v1"), "run", tmp_path)
+    served.sync(0)
+    assert [path.name for path in tmp_path.glob("run-*")] == [served.loaded]
+    assert web.paths().count("/v1/unload_lora_adapter") - before == 2, "the one left, and one of the new name"
+
+
 def test_another_run_of_the_same_name_has_adapters_of_other_names(web, tiny_llama, tmp_path):
     """The server may still hold the first one's cache, by name."""
     stand_in(web)
