@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alignment.models import load_tokenizer, require_training, resolve, weights_hash
 from alignment.run_folder import RunFolder, check_run
@@ -67,14 +67,24 @@ def _prepare(recipe: Recipe, folder: RunFolder) -> tuple[PPOTrainer, Data]:
     from alignment.trainer_job import fitting, refuse_dropout
 
     refuse_dropout(recipe, "Leave it out")  # with it, no ratio would be 1 at first
-    config: PPOConfig = training_arguments(recipe, folder, CONFIG)
+    config: PPOConfig = training_arguments(recipe, folder, CONFIG)  # a misspelt key is told of before rows are read
     tokenizer = load_tokenizer(recipe.model)
     data = load_data(recipe.data, recipe.stage)
     data = fitting(data, tokenizer, limit(recipe, config), bool(recipe.data.eval))
+    config = training_arguments(recipe, folder, CONFIG, **_defaults(config, data))
     rewards, gold = reward_functions(recipe, tokenizer), gold_function(recipe, tokenizer)
     set_seed(config.seed)
     models = load_models(recipe, config)
     return PPOTrainer(models, tokenizer, data.train, rewards, config, folder, gold, data.eval), data
+
+
+def _defaults(config: PPOConfig, data: Data) -> dict[str, Any]:
+    """Those of every stage: two checkpoints kept, an evaluation an epoch where there are rows for it."""
+    kept: dict[str, Any] = {"save_total_limit": 2}
+    if not data.eval:
+        return kept
+    epoch = len(data.train) // (config.episodes * config.world_size)
+    return {**kept, "eval_strategy": "steps", "eval_steps": max(1, epoch)}
 
 
 def _train(recipe: Recipe, trainer: PPOTrainer, data: Data, resume: bool) -> None:

@@ -2,25 +2,25 @@
 
 checkpoint-N/
   trained.safetensors   every trained parameter of policy and critic, by name
-  state.json            step, KL control, the schedule's state, the data's fingerprint
+  state.json            step, KL control, the schedule's state, the data's hash, the number of processes
   optimizer.pt          the optimizer's state
   random-R.pt           random states of process R
-
-It is written under another name and then renamed, so that a full disk or a kill leaves the last good one.
+  whole.json            see checkpoints.py, which makes it whole or not there
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from alignment.errors import CheckpointFailed, ModelError
+from alignment.checkpoints import PARTIAL, clear_partial, failed, is_whole, publish
+from alignment.errors import ModelError
 from alignment.run_folder import RunFolder
 
 WEIGHTS, STATE, OPTIMIZER = "trained.safetensors", "state.json", "optimizer.pt"
@@ -37,24 +37,26 @@ def save(folder: RunFolder, state: dict[str, Any], model: Any, optimizer: Any, a
         CheckpointFailed: it could not be written; earlier ones are whole.
     """
     target = folder.path / f"checkpoint-{state['step']}"
-    aside = folder.path / f".{target.name}"
-    failed = ""
-    try:
-        if accelerator.is_main_process:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir()
-        accelerator.wait_for_everyone()
+    aside = folder.path / PARTIAL / target.name
+    main = accelerator.is_main_process
+    state = {**state, "processes": accelerator.num_processes}
+    if accelerator.scaler is not None:
+        state["scaler"] = accelerator.scaler.state_dict()
+
+    def begin() -> None:
+        clear_partial(folder.path)
+        aside.mkdir(parents=True)
+
+    def write() -> None:
         torch.save(_random_states(), aside / f"random-{accelerator.process_index}.pt")
-        if accelerator.is_main_process:
+        if main:
             _write(aside, state, accelerator.unwrap_model(model), optimizer)
-    except _FAULTS as error:
-        failed = f"{target}: {error}"
-    _agree(failed, aside, accelerator)
-    if accelerator.is_main_process:
-        shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
-        _sync(folder.path)
-        for old in folder.checkpoints()[:-keep] if keep else []:
+
+    for work in (begin if main else None, write, (lambda: publish(aside, target)) if main else None):
+        _together(work, folder, state["step"], accelerator)
+    if main:
+        clear_partial(folder.path)
+        for old in [found for found in folder.checkpoints() if is_whole(found)][:-keep] if keep else []:
             shutil.rmtree(old, ignore_errors=True)
     accelerator.wait_for_everyone()
     return target
@@ -77,10 +79,31 @@ def load(checkpoint: Path, model: Any, optimizer: Any, accelerator: Any) -> dict
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         remedy = "Remove it, and resume from the one before it"
         raise ModelError("resuming", f"{checkpoint} cannot be read: {error}", remedy) from error
+    if state["processes"] != accelerator.num_processes:
+        cause = f"the run began with {state['processes']} processes and there are {accelerator.num_processes} now"
+        raise ModelError("resuming", cause, "Resume with as many as it began with")
     _put(weights, trained(accelerator.unwrap_model(model)), checkpoint)
     optimizer.load_state_dict(optimized)
+    if accelerator.scaler is not None and "scaler" in state:
+        accelerator.scaler.load_state_dict(state["scaler"])
     _set_random_states(states)
     return state
+
+
+def save_result(folder: RunFolder, policy: Any, tokenizer: Any, step: int) -> None:
+    """Leave the policy, adapter or whole, and its tokenizer in `folder.model`. Raises CheckpointFailed."""
+    aside = folder.path / ".model"
+    only = {"selected_adapters": ["default"]} if hasattr(policy, "peft_config") else {}
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        policy.save_pretrained(str(aside), **only)
+        tokenizer.save_pretrained(str(aside))
+        (aside / "README.md").unlink(missing_ok=True)
+        shutil.rmtree(folder.model, ignore_errors=True)
+        aside.replace(folder.model)
+    except _FAULTS as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise failed(step, folder.path, error) from error
 
 
 def trained(model: Any) -> dict[str, torch.nn.Parameter]:
@@ -95,8 +118,6 @@ def _write(aside: Path, state: dict[str, Any], model: Any, optimizer: Any) -> No
     save_file(weights, aside / WEIGHTS)
     torch.save(optimizer.state_dict(), aside / OPTIMIZER)
     (aside / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
-    for file in aside.iterdir():
-        _sync(file)
 
 
 def _put(weights: dict[str, torch.Tensor], parameters: dict[str, torch.nn.Parameter], checkpoint: Path) -> None:
@@ -108,22 +129,20 @@ def _put(weights: dict[str, torch.Tensor], parameters: dict[str, torch.nn.Parame
             parameter.copy_(weights[name])
 
 
-def _agree(failed: str, aside: Path, accelerator: Any) -> None:
-    """Raise in every process when one of them failed."""
-    faults = accelerator.reduce(torch.tensor(float(bool(failed)), device=accelerator.device), reduction="sum")
+def _together(work: Callable[[], None] | None, folder: RunFolder, step: int, accelerator: Any) -> None:
+    """Do this process's part, and raise CheckpointFailed in every process when one of them could not do its own."""
+    fault: Exception | None = None
+    try:
+        if work is not None:
+            work()
+    except _FAULTS as error:
+        fault = error
+    faults = accelerator.reduce(torch.tensor(float(fault is not None), device=accelerator.device), reduction="sum")
     if not float(faults):
         return
-    accelerator.wait_for_everyone()
-    shutil.rmtree(aside, ignore_errors=True)
-    raise CheckpointFailed("writing a checkpoint", failed or "another process could not", "Free some space, and resume")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    if accelerator.is_main_process:
+        clear_partial(folder.path)
+    raise failed(step, folder.path, fault or OSError("another process could not")) from fault
 
 
 def _random_states() -> dict[str, Any]:

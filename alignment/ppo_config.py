@@ -38,7 +38,7 @@ class PPOConfig(_BaseConfig):
         whiten_advantages: scale the advantages to mean 0 and variance 1.
         critic: "head" on the policy's hidden states, or a "separate" model.
         critic_model: folder or hub name of the separate critic's start, such as the reward model (Stiennon et al.
-            2020); empty: the policy's own start.
+            2020), adapter or whole; empty: the policy's base.
         use_vllm: generate with a vLLM server that runs on this machine with LoRA allowed; the log-probabilities are
             computed here.
         vllm_server_base_url: with its /v1. vllm_server_model: the base model's name there; empty: the first it lists.

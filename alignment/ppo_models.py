@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alignment.errors import ModelError
 from alignment.models import load_decoder, loading_arguments, lora_config, resolve
 from alignment.ppo_config import PPOConfig
 from alignment.ppo_critic import ActorCritic, without_dropout
-from alignment.sections import LoraSection, ModelSection, Recipe
+from alignment.sections import LoraSection, Recipe
 
 REFERENCE = "reference"
 
@@ -51,13 +52,33 @@ def load_models(recipe: Recipe, config: PPOConfig) -> Models:
 def _backbone(recipe: Recipe, config: PPOConfig) -> Any:
     """A headless model for the separate critic; with an adapter of its own where the policy is trained by one."""
     import peft
-    from transformers import AutoModel
 
-    section = ModelSection(config.critic_model) if config.critic_model else recipe.model
-    source = resolve(section.path)
+    source = resolve(config.critic_model or recipe.model.path)
     arguments = loading_arguments(recipe.model, source)
-    arguments |= {"revision": section.revision or None, "local_files_only": Path(source).is_dir()}
-    backbone = AutoModel.from_pretrained(source, **arguments)
+    if config.critic_model:
+        arguments["revision"] = None
+    reward_adapter = config.critic_model and (Path(source) / "adapter_config.json").is_file()
+    backbone = _merged(Path(source), arguments["dtype"]) if reward_adapter else _headless(source, arguments)
     if recipe.lora is None and not recipe.model.adapter:
         return backbone
     return peft.get_peft_model(backbone, lora_config(recipe.lora or LoraSection(), "FEATURE_EXTRACTION"))
+
+
+def _headless(source: str, arguments: dict[str, Any]) -> Any:
+    from transformers import AutoModel
+
+    try:
+        return AutoModel.from_pretrained(source, **arguments)
+    except (OSError, ValueError, RuntimeError) as error:
+        cause = f"{source}: {(str(error).strip().splitlines() or [type(error).__name__])[0][:300]}"
+        raise ModelError("loading the critic", cause, "Mend training.critic_model") from error
+
+
+def _merged(folder: Path, dtype: Any) -> Any:
+    """A reward model's adapter on its base, as one. AutoModel would not find the adapter's weights in a headless base,
+    and would only warn.
+    """
+    from alignment.reward_model import trained_network
+
+    network = trained_network(folder).merge_and_unload()
+    return network.base_model.to(dtype).requires_grad_(True)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment.errors import Diverged
+from alignment.errors import DataError, Diverged
 from alignment.ppo_config import PPOConfig
 
 
@@ -62,6 +62,18 @@ def encode_prompt(tokenizer: Any, row: Mapping[str, Any]) -> list[int]:
         list(prompt), add_generation_prompt=True, tokenize=True, return_dict=True, **arguments
     )
     return list(encoded["input_ids"])
+
+
+def encode_prompts(tokenizer: Any, rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """`encode_prompt` of each row. Raises DataError for one of no token, after which nothing can be drawn."""
+    found = [encode_prompt(tokenizer, row) for row in rows]
+    for number, prompt in enumerate(found):
+        if not prompt:
+            cause = f"row {number}, prompt: {rows[number]['prompt']!r} has no token"
+            error = DataError("reading the data", cause, "Mend the row, or leave it out")
+            error.row, error.field = number, "prompt"
+            raise error
+    return found
 
 
 def pad_prompts(prompts: Sequence[Sequence[int]], pad: int, device: Any = None) -> tuple[Tensor, Tensor]:

@@ -1,13 +1,16 @@
 """Responses drawn by a vLLM server on this machine, from the adapter as it is trained.
 
 Prompts go as token ids and responses come as token ids: nothing is tokenised a second time, so what is scored is what
-was drawn. Each step's adapter gets a name and a folder of its own, because vLLM keys its cache by both. The server's
-log-probabilities are not used: the old ones are computed by the forward that the update uses.
+was drawn. Adapters get names and folders by what they hold, because vLLM keys its cache by both and keeps it when an
+adapter goes: another run of the same name may not read what this one left. The server's log-probabilities are not
+used: the old ones are computed by the forward that the update uses.
 """
 
 from __future__ import annotations
 
 import contextlib
+import glob
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -48,8 +51,12 @@ class ServedPolicy:
 
     def sync(self, step: int) -> None:
         """Have the server load the adapter as it is now, in place of the one before. Raises AdapterFailed."""
-        name = f"{self.run}-step-{step}"
+        name = f"{self.run}-step-{step}-{_content(self.policy)}"
+        if name == self.loaded:  # an evaluation asked the same weights
+            return
         if self.main:
+            for left in [] if self.loaded else self.folder.glob(f"{glob.escape(self.run)}-step-*"):
+                self._remove(left.name)  # by a run that was killed; the server may still hold it
             path = self.folder / name
             self.policy.save_pretrained(str(path), selected_adapters=["default"])
             with contextlib.suppress(HearthError):  # one of the same name, from a run that was killed
@@ -66,10 +73,13 @@ class ServedPolicy:
     def forget(self) -> None:
         """Have the server forget this run's adapter, and remove its folder."""
         if self.main and self.loaded:
-            with contextlib.suppress(HearthError):  # a server that restarted has forgotten it already
-                adapters.unload(self.base_url, self.loaded)
-            shutil.rmtree(self.folder / self.loaded, ignore_errors=True)
+            self._remove(self.loaded)
         self.loaded = ""
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(HearthError):  # a server that restarted has forgotten it already
+            adapters.unload(self.base_url, name)
+        shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def _one(self, prompt: Sequence[int], stops: frozenset[int], seed: int) -> list[int]:
         body = request_body(self.loaded, prompt, stops, self.config, seed)
@@ -78,6 +88,15 @@ class ServedPolicy:
             remedy = "See the server's log; its --max-model-len must hold prompt and response"
             raise TrainingError(STEP, f"HTTP {status}: {error_message(text)}", remedy)
         return _token_ids(text, list(prompt))
+
+
+def _content(policy: Any) -> str:
+    """A hash of the trained weights, which are the same in every process."""
+    digest = hashlib.sha256()
+    for name, weights in policy.named_parameters():
+        if weights.requires_grad:
+            digest.update(name.encode() + weights.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def request_body(

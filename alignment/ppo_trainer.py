@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 from alignment import ppo_checkpoint
+from alignment.checkpoints import last_whole
+from alignment.data_split import rows_hash
 from alignment.errors import DataError, RecipeError, Stopped
 from alignment.ppo_config import PPOConfig
 from alignment.ppo_critic import Reference
@@ -24,7 +26,7 @@ from alignment.ppo_losses import masked_mean
 from alignment.ppo_models import Models
 from alignment.ppo_optimizer import every, make_optimizer, make_schedule
 from alignment.ppo_reporting import Reporter
-from alignment.ppo_rollout import Rollout, collect, encode_prompt, generate, stop_tokens
+from alignment.ppo_rollout import Rollout, collect, encode_prompts, generate, stop_tokens
 from alignment.ppo_scores import Scores, score
 from alignment.ppo_served import ServedPolicy
 from alignment.ppo_update import update
@@ -58,12 +60,14 @@ class PPOTrainer:
         self.accelerator = make_accelerator(config)
         self.policy = models.model.policy
         self.stops = stop_tokens(self.policy, tokenizer)
-        self.prompts = [encode_prompt(tokenizer, row) for row in rows]
+        self.prompts = encode_prompts(tokenizer, rows)
         self.steps = self._count_steps()
         optimizer = make_optimizer(models.model, config)
         self.schedule = make_schedule(optimizer, config, self.steps)
         self.model, self.optimizer = self.accelerator.prepare(models.model, optimizer)
-        frozen = models.frozen.to(self.accelerator.device) if models.frozen is not None else None
+        frozen: Any = None
+        if models.frozen is not None:  # in the policy's precision, or rounding would look like KL
+            frozen = self.accelerator.prepare_model(models.frozen, evaluation_mode=True)
         self.reference = Reference(self.model, self.policy, frozen, models.adapter)
         self.kl = KlControl(
             config.kl_coef, config.adaptive_kl_target if config.adaptive_kl else None, config.adaptive_kl_horizon
@@ -73,7 +77,7 @@ class PPOTrainer:
         self.reporter = Reporter(config, folder, self.model, tokenizer, self.accelerator.is_main_process, self.steps)
 
     def train(self, resume: bool = False, asked: threading.Event | None = None) -> dict[str, float]:
-        """Run the steps that are left and return the last one's figures.
+        """Run the steps that are left and return the last one's figures; where none is left, those that were logged.
 
         Args:
             resume: go on from the folder's last checkpoint, where there is one.
@@ -97,10 +101,10 @@ class PPOTrainer:
                 if stop and self.done < self.steps:
                     raise Stopped("training", f"a signal ended it after step {self.done}", "Go on with --resume")
         finally:
-            self.reporter.end()
             if self.served is not None:
                 self.served.forget()
-        return figures
+            self.reporter.end()
+        return figures or self._last_logged()
 
     def step(self) -> dict[str, float]:
         """One rollout and the passes over it."""
@@ -137,7 +141,8 @@ class PPOTrainer:
             seed = (self.config.seed + step * 1_000_003 + self.accelerator.process_index * 100_003) % 2**31
             responses = self.served.generate(prompts, self.stops, seed)
         else:
-            with unwrap_model_for_generation(self.model, self.accelerator) as unwrapped:
+            unwrapping = unwrap_model_for_generation(self.model, self.accelerator)
+            with unwrapping as unwrapped, self.accelerator.autocast():  # drawn in the precision that is scored
                 responses = generate(unwrapped.policy, prompts, self.stops, pad, self.config)
         return collect(prompts, responses, self.stops, pad, self.accelerator.device)
 
@@ -155,7 +160,7 @@ class PPOTrainer:
         mine = list(self.eval_rows)[self.accelerator.process_index :: self.accelerator.num_processes]
         if len(self.eval_rows) < self.accelerator.num_processes:
             return {}
-        rollout = self.roll_out([encode_prompt(self.tokenizer, row) for row in mine], self.done)
+        rollout = self.roll_out(encode_prompts(self.tokenizer, mine), self.done)
         scores, _ = self.score(rollout, mine)
         figures = self._reward_figures(scores)
         length = masked_mean(rollout.live.sum(1).float(), rollout.weights, self._reduce)
@@ -165,7 +170,7 @@ class PPOTrainer:
         """Write what `resume` goes on from. Raises CheckpointFailed."""
         state = {
             "step": self.done,
-            "rows": len(self.rows),
+            "rows": rows_hash(self.rows),
             "kl_coef": self.kl.coefficient,
             "schedule": self.schedule.state_dict(),
         }
@@ -173,25 +178,27 @@ class PPOTrainer:
         ppo_checkpoint.save(self.folder, state, self.model, self.optimizer, self.accelerator, keep)
 
     def save_model(self) -> None:
-        """Write the policy (adapter or whole) and its tokenizer to the folder's `model`."""
+        """Write the policy (adapter or whole) and its tokenizer to the folder's `model`. Raises CheckpointFailed."""
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            only = {"selected_adapters": ["default"]} if hasattr(self.policy, "peft_config") else {}
-            self.policy.save_pretrained(str(self.folder.model), **only)
-            self.tokenizer.save_pretrained(str(self.folder.model))
+            ppo_checkpoint.save_result(self.folder, self.policy, self.tokenizer, self.done)
         self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
-        checkpoints = self.folder.checkpoints()
-        if checkpoints:
-            state = ppo_checkpoint.load(checkpoints[-1], self.model, self.optimizer, self.accelerator)
-            if state["rows"] != len(self.rows):
-                cause = f"the run began with {state['rows']} rows and there are {len(self.rows)} now"
-                raise DataError("resuming", cause, "Resume with the data that it began with")
+        checkpoint = last_whole(self.folder.checkpoints())
+        if checkpoint:
+            state = ppo_checkpoint.load(checkpoint, self.model, self.optimizer, self.accelerator)
+            if state["rows"] != rows_hash(self.rows):
+                raise DataError("resuming", "the run began with other rows", "Resume with the data that it began with")
             self.done, self.kl.coefficient = state["step"], state["kl_coef"]
             self.schedule.load_state_dict(state["schedule"])
         if self.accelerator.is_main_process:
             self.folder.forget_after(self.done)
+
+    def _last_logged(self) -> dict[str, float]:
+        lines = reversed(self.folder.metrics())
+        found: dict[str, Any] = next((line for line in lines if "reward" in line), {})
+        return {name: figure for name, figure in found.items() if name != "step"}
 
     def _draw(self, step: int) -> list[int]:
         """This process's rows of a step: the data in a new order each time it begins again, told by the seed alone."""

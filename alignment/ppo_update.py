@@ -50,7 +50,9 @@ def update(
             limit = config.max_grad_norm if config.max_grad_norm else math.inf
             norm = float(accelerator.clip_grad_norm_(model.parameters(), limit))
             figures["grad_norm"] = norm
-            if not math.isfinite(figures["loss"]) or not math.isfinite(norm):
+            # Half precision skips a step whose gradients overflow by itself, and lowers its scale.
+            wrong = accelerator.scaler is None and not math.isfinite(norm)
+            if wrong or not math.isfinite(figures["loss"]):
                 optimizer.zero_grad()
                 _refuse(figures, step, len(made), [rows[i] for i in index.tolist()] if rows else [])
             optimizer.step()
@@ -105,4 +107,6 @@ def _refuse(figures: dict[str, float], step: int, minibatch: int, rows: list[int
     named = f", rows {', '.join(map(str, sorted(rows)[:16]))} of the data" if rows else ""
     said = ", ".join(f"{name} {figures[name]}" for name in ("loss", "grad_norm"))
     cause = f"step {step}, minibatch {minibatch}{named}: {said}"
-    raise Diverged("training", cause, "Lower training.learning_rate, or look at the rewards of those rows")
+    error = Diverged("training", cause, "Lower training.learning_rate, or look at the rewards of those rows")
+    error.rows = tuple(sorted(set(rows)))
+    raise error

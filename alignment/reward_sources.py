@@ -96,7 +96,7 @@ def _figures(figures: Any, name: str, completions: Sequence[Any]) -> list[float]
 def _figure(figure: Any, name: str, row: int, completion: Any) -> float:
     try:
         number = float(figure)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ArithmeticError, RuntimeError):  # RuntimeError: torch's
         number = math.nan
     if not math.isfinite(number):
         raise _refused(name, f"gave {figure!r} for row {row}, {text_of(completion)[:60]!r}", row)

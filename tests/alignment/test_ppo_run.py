@@ -3,17 +3,21 @@
 # ruff: noqa: E402  # imports come after the skips
 
 import json
+import math
 import resource
+import shutil
 import threading
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="PPO needs torch")
 pytest.importorskip("trl", reason="PPO stands on TRL's utilities")
+from accelerate.optimizer import AcceleratedOptimizer
 from safetensors.torch import load_file
 
+from alignment.checkpoints import is_whole
 from alignment.errors import CheckpointFailed, DataError, Diverged, ModelError, Stopped
-from alignment.ppo_models import load_models
+from alignment.ppo_models import Models, load_models
 from alignment.ppo_trainer import PPOTrainer
 from alignment.recipe import make_recipe
 from alignment.reward_sources import checked
@@ -184,13 +188,30 @@ def test_a_disk_that_fills_leaves_the_last_good_checkpoint(tmp_path, toy_model):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        with pytest.raises(CheckpointFailed, match="Free some space"):
+        with pytest.raises(CheckpointFailed, match="checkpoint-1 is whole; free some space"):
             made.save_checkpoint()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert [path.name for path in tmp_path.glob("*checkpoint*")] == ["checkpoint-1"], "nor a half one"
+    assert [path.name for path in tmp_path.rglob("*checkpoint*")] == ["checkpoint-1"], "nor a half one"
     assert {file.name: file.read_bytes() for file in made.folder.checkpoints()[-1].iterdir()} == good
     trainer(tmp_path, toy_model, max_steps=3).train(resume=True)
+
+
+def test_a_disk_that_fills_at_the_end_leaves_no_half_result_and_a_checkpoint_to_go_on_from(tmp_path, toy_model):
+    made = trainer(tmp_path, toy_model, max_steps=1)
+    figures = made.train()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(CheckpointFailed, match="checkpoint-1 is whole"):
+            made.save_model()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not made.folder.model.exists() and not list(tmp_path.glob(".*model*"))
+    again = trainer(tmp_path, toy_model, max_steps=1)
+    assert again.train(resume=True)["reward"] == figures["reward"], "no step is left, and its figures are known"
+    again.save_model()
+    assert (again.folder.model / "model.safetensors").exists()
 
 
 def test_old_checkpoints_are_removed_after_the_new_one_is_whole(tmp_path, toy_model):
@@ -198,19 +219,43 @@ def test_old_checkpoints_are_removed_after_the_new_one_is_whole(tmp_path, toy_mo
     assert [path.name for path in RunFolder(tmp_path).checkpoints()] == ["checkpoint-3", "checkpoint-4"]
 
 
-@pytest.mark.parametrize("harm", ["other model", "damaged", "other data"])
+def edit_state(checkpoint, **changed):
+    """Change what a checkpoint says, and leave it whole."""
+    state = json.loads((checkpoint / "state.json").read_text())
+    (checkpoint / "state.json").write_text(json.dumps(state | changed))
+    sizes = json.loads((checkpoint / "whole.json").read_text())
+    sizes["state.json"] = (checkpoint / "state.json").stat().st_size
+    (checkpoint / "whole.json").write_text(json.dumps(sizes))
+
+
+@pytest.mark.parametrize("harm", ["other model", "damaged", "other data", "other processes"])
 def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path, toy_model, harm):
     made = trainer(tmp_path, toy_model, max_steps=1, save_steps=1)
     made.train()
     checkpoint = made.folder.checkpoints()[-1]
     if harm == "damaged":
-        (checkpoint / "trained.safetensors").write_bytes(b"half")
-    if harm == "other data":
-        state = json.loads((checkpoint / "state.json").read_text())
-        (checkpoint / "state.json").write_text(json.dumps(state | {"rows": 99}))
+        weights = checkpoint / "trained.safetensors"
+        weights.write_bytes(b"x" * weights.stat().st_size)
+    if harm == "other processes":
+        edit_state(checkpoint, processes=2)
     again = trainer(tmp_path, toy_model, LORA if harm == "other model" else None)
+    if harm == "other data":
+        again.rows = [{"prompt": "a c"}, *again.rows[1:]]
     with pytest.raises((ModelError, DataError)):
         again.train(resume=True)
+
+
+def test_half_a_checkpoint_is_never_gone_on_from_nor_counted(tmp_path, toy_model):
+    """As a copy that was cut off leaves it."""
+    made = trainer(tmp_path, toy_model, max_steps=2, save_steps=1, save_total_limit=1)
+    made.step()
+    made.save_checkpoint()
+    half = tmp_path / "checkpoint-9"
+    shutil.copytree(tmp_path / "checkpoint-1", half)
+    (half / "trained.safetensors").write_bytes(b"half")
+    again = trainer(tmp_path, toy_model, max_steps=2, save_steps=1, save_total_limit=1)
+    again.train(resume=True)
+    assert again.done == 2 and is_whole(tmp_path / "checkpoint-2") and not (tmp_path / "checkpoint-1").exists()
 
 
 def test_a_loss_that_is_no_number_ends_the_run_before_the_optimizer_step(tmp_path, toy_model):
@@ -218,9 +263,29 @@ def test_a_loss_that_is_no_number_ends_the_run_before_the_optimizer_step(tmp_pat
     with torch.no_grad():
         made.model.value_head.bias.fill_(float("inf"))
     before = weights(made)
-    with pytest.raises(Diverged, match=r"step 1, minibatch 0, rows \d.* of the data: loss (nan|inf)"):
+    with pytest.raises(Diverged, match=r"step 1, minibatch 0, rows \d.* of the data: loss (nan|inf)") as raised:
         made.train()
+    assert raised.value.rows and set(raised.value.rows) <= {0, 1, 2}
     assert all(torch.equal(value, before[name]) for name, value in weights(made).items())
+
+
+def test_half_precision_lowers_its_scale_and_goes_on_and_a_checkpoint_knows_it(tmp_path, toy_model):
+    """accelerate makes a scaler on GPUs alone; torch has one for CPUs, which is put in its place."""
+
+    def scaled(scale):
+        made = trainer(tmp_path, toy_model, LORA, num_ppo_epochs=1, vf_coef=1e4)
+        made.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        made.optimizer = AcceleratedOptimizer(made.optimizer.optimizer, scaler=made.accelerator.scaler)
+        made.accelerator._optimizers = [made.optimizer]
+        return made
+
+    made = scaled(2.0**127)  # the first gradients are beyond float32
+    made.step()
+    assert made.accelerator.scaler.get_scale() < 2.0**127
+    made.save_checkpoint()
+    again = scaled(2.0)
+    again._resume()
+    assert again.accelerator.scaler.get_scale() == made.accelerator.scaler.get_scale()
 
 
 def test_a_reward_that_is_no_number_names_the_function_and_the_row(tmp_path, toy_model):
@@ -230,6 +295,44 @@ def test_a_reward_that_is_no_number_names_the_function_and_the_row(tmp_path, toy
     with pytest.raises(DataError, match=r"broken gave nan for row 7.*\(row \d of the data\)") as raised:
         trainer(tmp_path, toy_model, rewards=(broken,)).train()
     assert raised.value.row in (0, 1, 2) and raised.value.field == "broken"
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
+def test_policy_and_reference_are_compared_in_the_same_precision(tmp_path, toy_model, lora):
+    made = trainer(tmp_path, toy_model, lora, bf16=True, max_steps=1)
+    drawn = []
+    made.policy.get_input_embeddings().register_forward_hook(
+        lambda *_: drawn.append(torch.is_autocast_enabled("cpu")) if not made.policy.training else None
+    )
+    made.model.train()
+    assert made.step()["kl"] == pytest.approx(0, abs=1e-6), "nothing has been trained yet"
+    assert drawn and all(drawn), "generation too"
+
+
+def test_a_prompt_of_no_token_is_refused_before_anything_is_written(tmp_path, toy_model):
+    made = trainer(tmp_path, toy_model)
+    rows = [{"prompt": "a"}, {"prompt": " "}]
+    with pytest.raises(DataError, match="row 1, prompt: ' ' has no token") as raised:
+        PPOTrainer(Models(made.model), made.tokenizer, rows, made.rewards, made.config, made.folder)
+    assert raised.value.row == 1
+
+
+@pytest.mark.parametrize("values", [
+    {"max_completion_length": 1},
+    {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 1, "num_mini_batches": 1},
+], ids=["one token", "one episode"])  # fmt: skip
+def test_the_smallest_steps_give_numbers(tmp_path, toy_model, values):
+    figures = trainer(tmp_path, toy_model, LORA, **values).step()
+    assert all(math.isfinite(figure) for figure in figures.values()), figures
+
+
+def test_a_token_that_both_pads_and_stops_stops_once(tmp_path, toy_model):
+    made = trainer(tmp_path, toy_model, LORA)
+    made.tokenizer.pad_token = made.tokenizer.eos_token
+    rollout = made.roll_out(made.prompts * 8, 0)
+    responses = rollout.responses()
+    assert all(ppo_toy.STOP not in ids[:-1] for ids in responses)
+    assert rollout.ended.tolist() == [ids[-1] == ppo_toy.STOP for ids in responses] and rollout.ended.any()
 
 
 def test_checkpointed_activations_give_the_same_step(tmp_path, toy_model):

@@ -75,7 +75,7 @@ def test_the_servers_ids_are_what_is_scored_and_its_log_probabilities_are_near_o
         names = model_names(vllm_server.base_url)
     finally:
         served.forget()
-    assert status == 200 and "scored-step-1" in names
+    assert status == 200 and any(name.startswith("scored-step-1-") for name in names)
     assert drawn == again != other, "drawn by the seed"
     assert all(ids and all(token not in stops for token in ids[:-1]) for ids in drawn)
     choice = json.loads(text)["choices"][0]
@@ -86,8 +86,8 @@ def test_the_servers_ids_are_what_is_scored_and_its_log_probabilities_are_near_o
         ours = predict(policy, rollout.ids, rollout.mask, rollout.live.shape[1], 1.0)[0][0][rollout.live[0]]
     theirs = torch.tensor(choice["logprobs"]["token_logprobs"])
     assert torch.allclose(ours, theirs, atol=0.02), (ours, theirs)
-    assert "scored-step-1" not in model_names(vllm_server.base_url)
-    assert not (tmp_path / "scored-step-1").exists()
+    assert not any(name.startswith("scored-") for name in model_names(vllm_server.base_url))
+    assert not list(tmp_path.glob("scored-*"))
 
 
 @pytest.mark.vllm
@@ -126,6 +126,44 @@ def test_all_weights_cannot_be_handed_to_a_running_server(tiny_llama, tmp_path):
     policy = load_decoder(ModelSection(str(tiny_llama)))
     with pytest.raises(RecipeError, match="only an adapter"):
         ServedPolicy(policy, settings(tmp_path, "http://127.0.0.1:9/v1"), "whole", tmp_path)
+
+
+def stand_in(web):
+    """What the server would be told and asked, without the minutes that vLLM takes to start."""
+    web.page("/v1/models", json.dumps({"data": [{"id": "base"}]}).encode())
+    for path in ("/v1/load_lora_adapter", "/v1/unload_lora_adapter"):
+        web.page(path, b"{}")
+
+
+def test_weights_that_are_served_already_stay(web, tiny_llama, tmp_path):
+    """The step after an evaluation draws from the same adapter."""
+    stand_in(web)
+    served = ServedPolicy(adapted(tiny_llama), settings(tmp_path, web.base + "/v1"), "run", tmp_path)
+    served.sync(1)
+    served.sync(1)
+    assert served.loaded and (tmp_path / served.loaded / "adapter_model.safetensors").exists()
+
+
+def test_what_a_killed_run_left_is_unloaded_and_removed(web, tiny_llama, tmp_path):
+    stand_in(web)
+    killed = ServedPolicy(adapted(tiny_llama, 1), settings(tmp_path, web.base + "/v1"), "run", tmp_path)
+    killed.sync(1)
+    before = web.paths().count("/v1/unload_lora_adapter")
+    served = ServedPolicy(adapted(tiny_llama, 2), settings(tmp_path, web.base + "/v1"), "run", tmp_path)
+    served.sync(0)
+    assert [path.name for path in tmp_path.glob("run-*")] == [served.loaded]
+    assert web.paths().count("/v1/unload_lora_adapter") - before == 2, "the one left, and one of the new name"
+
+
+def test_another_run_of_the_same_name_has_adapters_of_other_names(web, tiny_llama, tmp_path):
+    """The server may still hold the first one's cache, by name."""
+    stand_in(web)
+    names = []
+    for seed in (1, 2):
+        served = ServedPolicy(adapted(tiny_llama, seed), settings(tmp_path, web.base + "/v1"), "run", tmp_path)
+        served.sync(1)
+        names.append(served.loaded)
+    assert names[0] != names[1]
 
 
 @pytest.mark.parametrize(

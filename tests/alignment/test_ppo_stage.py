@@ -80,6 +80,17 @@ def test_a_run_leaves_an_adapter_and_says_what_it_did(plain):
     assert len(folder.metrics()) == 3
 
 
+def test_rows_that_are_held_out_are_evaluated_an_epoch_and_two_checkpoints_are_kept(plain, tmp_path):
+    (tmp_path / "held.jsonl").write_text(json.dumps({"prompt": "b b"}) + "\n")
+    plain["data"]["eval"] = str(tmp_path / "held.jsonl")
+    plain["training"] |= {"max_steps": 4, "per_device_train_batch_size": 1, "save_steps": 1}
+    folder = ppo.run(make_recipe(plain))
+    assert ["eval_reward" in line for line in folder.metrics()] == [False, False, True, True], (
+        "three rows, then the end"
+    )
+    assert [path.name for path in folder.checkpoints()] == ["checkpoint-3", "checkpoint-4"]
+
+
 def test_whole_weights_can_be_loaded_again(plain):
     from transformers import AutoModelForCausalLM
 
@@ -129,9 +140,8 @@ def test_what_could_not_be_done_as_asked_is_refused_before_a_folder_is_made(plai
     assert not Path(plain["output"]).exists()
 
 
-@pytest.mark.slow
-def test_two_processes_train_one_policy(plain, tmp_path):
-    """Each takes half of the episodes; the weights stay the same in both, and the figures are those of all."""
+def in_two_processes(plain, tmp_path, *flags, **environment):
+    """The stage, started twice; the processes' weights are compared before they are saved."""
     script = tmp_path / "two.py"
     script.write_text(
         "import json, sys, torch\n"
@@ -146,21 +156,59 @@ def test_two_processes_train_one_policy(plain, tmp_path):
         "    assert self.accelerator.num_processes == 2 and torch.equal(both[0], both[1]), 'the processes differ'\n"
         "    save(self)\n"
         "ppo_trainer.PPOTrainer.save_model = checked\n"
-        "run(make_recipe(json.load(open(sys.argv[1]))))\n"
+        "run(make_recipe(json.load(open(sys.argv[1]))), resume='--resume' in sys.argv)\n"
     )
     (tmp_path / "recipe.json").write_text(json.dumps(plain))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return launched(2, script, tmp_path / "recipe.json", *flags, **environment)
+
+
+def launched(processes, *command, **environment):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    environment |= os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     environment["ACCELERATE_USE_CPU"] = "true"  # what `accelerate launch --cpu` says
-    done = subprocess.run(
-        [*command, str(script), str(tmp_path / "recipe.json")],
+    return subprocess.run(
+        [*launcher, *map(str, command)],
         env=environment,
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_policy(plain, tmp_path):
+    """Each takes half of the episodes; the weights stay the same in both, and the figures are those of all."""
+    done = in_two_processes(plain, tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     folder = RunFolder(Path(plain["output"]))
     assert folder.state["status"] == "finished" and len(folder.metrics()) == 3
     assert folder.metrics()[-1]["epoch"] == pytest.approx(3 * 8 / 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_two_processes_that_were_stopped_end_where_they_would_have(plain, tmp_path):
+    whole = {**plain, "output": str(tmp_path / "whole")}
+    assert in_two_processes(whole, tmp_path).returncode == 0
+    stopped = in_two_processes(plain, tmp_path, STOP_AT="2")
+    assert stopped.returncode and "Stopped" in stopped.stderr
+    assert in_two_processes(plain, tmp_path, "--resume").returncode == 0
+    one, other = RunFolder(Path(whole["output"])), RunFolder(Path(plain["output"]))
+    assert other.metrics() == one.metrics() and len(one.metrics()) == 3
+    weights = "adapter_model.safetensors"
+    assert (other.model / weights).read_bytes() == (one.model / weights).read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_step_that_one_would_make(tmp_path):
+    """One has the short responses and the other the long ones: means, whitening, losses and gradients are of all."""
+    made = []
+    for processes in (1, 2):
+        file = tmp_path / f"{processes}.pt"
+        done = launched(processes, Path(__file__).with_name("ppo_processes_support.py"), file)
+        assert done.returncode == 0, done.stderr[-3000:]
+        made.append(torch.load(file, weights_only=True))
+    (one, figures), (two, others) = made
+    assert (one - two).norm() < 1e-9 * one.norm()
+    assert others == {name: pytest.approx(figure, rel=1e-9, abs=1e-9) for name, figure in figures.items()}

@@ -70,12 +70,24 @@ def test_a_function_gets_the_columns_that_it_asks_for():
         ([float("nan"), 1.0], "gave nan for row 0", 0),
         ([1.0, float("-inf")], "gave -inf for row 1", 1),
         ([1.0, "good"], "gave 'good' for row 1", 1),
+        ([10**400, 1.0], "gave 1000+ for row 0", 0),
     ],
 )
 def test_figures_that_are_none_name_the_function_and_the_row(given, cause, row):
     with pytest.raises(DataError, match=f"mine {cause}") as raised:
         checked(lambda completions: given, "mine")(prompts=["p", "q"], completions=["c", "d"])
     assert raised.value.row == row and raised.value.field == "mine"
+
+
+def test_figures_may_be_of_any_kind_of_number():
+    numpy, torch = pytest.importorskip("numpy"), pytest.importorskip("torch")
+    kinds = ([True, 2], (1, 2.0), numpy.array([1, 2]), numpy.float32([1, 2]), torch.tensor([1.0, 2.0]))
+    for given in kinds:
+        found = checked(lambda completions, given=given: given, "mine")(prompts=["p", "q"], completions=["c", "d"])
+        assert found == [1.0, 2.0] and {type(figure) for figure in found} == {float}
+    pair = torch.tensor([1 + 1j, 2.0])
+    with pytest.raises(DataError, match="mine gave"):
+        checked(lambda completions: pair, "mine")(prompts=["p", "q"], completions=["c", "d"])
 
 
 def test_a_function_that_raises_is_named():
