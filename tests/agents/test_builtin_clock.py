@@ -47,11 +47,7 @@ def test_zones_that_are_not_known(zone, hint):
 def test_it_reads_and_vouches_for_what_it_says():
     made = clock()
     assert (made.name, made.effect, made.trusted) == ("clock", "read", True)
-    assert (
-        abs(
-            (
-                datetime.fromisoformat(ask(made)[8:].split(" UTC")[0].strip().replace(" +", "+")) - datetime.now(UTC)
-            ).total_seconds()
-        )
-        < 60
-    )
+    day, date, time, offset, *_ = ask(made).split()
+    said = datetime.fromisoformat(f"{date} {time}{offset}")
+    assert abs((said - datetime.now(UTC)).total_seconds()) < 60
+    assert day == said.strftime("%A")
