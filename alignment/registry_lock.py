@@ -7,13 +7,12 @@ somebody's copying.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from alignment.errors import CheckpointFailed, RegistryError
 from alignment.registry_artefact import models_folder
+from decoder.file_lock import take
 
 WRITING, SWITCHING = ".lock", ".promote.lock"
 WAIT_SECONDS = {WRITING: 600.0, SWITCHING: 60.0}
@@ -35,14 +34,7 @@ def locked(which: str, step: str) -> Iterator[Path]:
     except OSError as error:
         raise CheckpointFailed(step, f"{root}: {error.strerror or error}", "Set [alignment] models") from error
     with lock:
-        deadline = time.monotonic() + WAIT_SECONDS[which]
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    cause = f"another process has been at work on {root} for {WAIT_SECONDS[which]:g} s"
-                    raise RegistryError(step, cause, "Look for a process that hangs") from error
-                time.sleep(0.02)
+        if not take(lock, WAIT_SECONDS[which]):
+            cause = f"another process has been at work on {root} for {WAIT_SECONDS[which]:g} s"
+            raise RegistryError(step, cause, "Look for a process that hangs")
         yield root

@@ -9,10 +9,8 @@ other name, the base model's own among them, means just that model.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from decoder.errors import ServiceError, UnknownModel
+from decoder.file_lock import take
 from decoder.settings import home
 
 DEFAULT = "default"
@@ -122,14 +121,7 @@ def _locked() -> Iterator[Path]:
     except OSError as error:
         raise ServiceError(SWITCHING, f"{path} cannot be written: {error.strerror}", "Mend HEARTH_HOME") from error
     with lock:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    cause = f"another process has been switching for {LOCK_SECONDS:g} s"
-                    raise ServiceError(SWITCHING, cause, "Look for one that hangs; nothing was changed") from error
-                time.sleep(0.005)
+        if not take(lock, LOCK_SECONDS):
+            cause = f"another process has been switching for {LOCK_SECONDS:g} s"
+            raise ServiceError(SWITCHING, cause, "Look for one that hangs; nothing was changed")
         yield path
