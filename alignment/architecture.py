@@ -1,4 +1,4 @@
-"""A Llama-architecture decoder made from nothing, of a shape that vLLM serves, and how many parameters it has."""
+"""A Llama-architecture decoder made from nothing, of a shape that vLLM serves."""
 
 from __future__ import annotations
 
@@ -52,13 +52,3 @@ def make_decoder(section: ArchitectureSection, tokenizer: Any, seed: int) -> Any
     )
     set_seed(seed)
     return LlamaForCausalLM(config)
-
-
-def count_parameters(section: ArchitectureSection, vocab_size: int) -> tuple[int, int]:
-    """All parameters, and those that are no embedding (nor the output matrix), without making the model."""
-    width, head = section.hidden_size, section.hidden_size // section.num_attention_heads
-    attention = 2 * width * width + 2 * width * section.num_key_value_heads * head
-    layer = attention + 3 * width * section.intermediate_size + 2 * width
-    inner = section.num_hidden_layers * layer + width
-    matrices = 1 if section.tie_word_embeddings else 2
-    return inner + matrices * vocab_size * width, inner

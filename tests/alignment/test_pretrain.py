@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from alignment.architecture import count_parameters, make_decoder
+from alignment.architecture import make_decoder
 from alignment.errors import RecipeError
 from alignment.pretrain import run, sizes
 from alignment.recipe import load_recipe, make_recipe
@@ -190,10 +190,12 @@ def test_what_cannot_be_made_or_served_is_refused_before_a_folder_is_made(file, 
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_parameters_are_counted_without_making_the_model(tokenizer, tied):
-    section = ArchitectureSection(64, 100, 3, 2, 1, 64, tied, 320)
-    made = sizes(make_decoder(section, tokenizer, 0))
-    assert count_parameters(section, len(tokenizer)) == (made["parameters"], made["parameters_non_embedding"])
+def test_parameters_are_counted_with_the_embedding_once_and_without_it(tokenizer, tied):
+    made = sizes(make_decoder(ArchitectureSection(64, 100, 3, 2, 1, 64, tied, 320), tokenizer, 0))
+    attention, feed_forward, norms = 2 * 64 * 64 + 2 * 64 * 32, 3 * 64 * 100, 2 * 64
+    inner = 3 * (attention + feed_forward + norms) + 64
+    assert made["parameters_non_embedding"] == inner
+    assert made["parameters"] == inner + (1 if tied else 2) * len(tokenizer) * 64
 
 
 @pytest.mark.parametrize("name", ["pretrain-small", "pretrain-8b"])
