@@ -8,7 +8,6 @@ a restarted server loads again.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import shutil
@@ -17,12 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from decoder.errors import UnknownModel
+from decoder.file_lock import take
 from decoder.server_errors import AdapterFailed, AdapterUnusable
 from decoder.server_http import error_message, request
 from decoder.server_options import check_name
 from decoder.server_state import folder
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+LOCK_SECONDS = 60.0
 LOADING, UNLOADING = "loading the adapter", "unloading the adapter"
 
 
@@ -128,5 +129,7 @@ def _locked(server: str) -> Iterator[Path]:
     home_of_server = folder() / server
     home_of_server.mkdir(exist_ok=True, mode=0o700)
     with (home_of_server / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not take(lock, LOCK_SECONDS):
+            cause = f"another process has been at the adapters of {server} for {LOCK_SECONDS:g} s"
+            raise AdapterFailed(LOADING, cause, "Look for one that hangs")
         yield home_of_server
