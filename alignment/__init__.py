@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from alignment.registry_artefact import Artefact
     from alignment.registry_serving import Promotion, promote, rollback
     from alignment.report import write_report
-    from alignment.run_folder import RunFolder
     from alignment.scaling import load_ladder, study
     from alignment.scaling_fit import ScalingLaw, fit_law
     from alignment.scoring import RewardModel
     from alignment.sections import Recipe
     from alignment.stages import train
     from alignment.token_mask import MaskedRow, mask_row, training_tokenizer
+    from decoder.runs.folder import RunFolder
 
 # Each name and the module it is imported from when it is first asked for (PEP 562).
 _LAZY = {
@@ -57,7 +57,7 @@ _LAZY = {
     "register": "alignment.registry",
     "RewardModel": "alignment.scoring",
     "rollback": "alignment.registry_serving",
-    "RunFolder": "alignment.run_folder",
+    "RunFolder": "decoder.runs.folder",
     "ScalingLaw": "alignment.scaling_fit",
     "Shown": "alignment.feedback_events",
     "Side": "alignment.evaluate",

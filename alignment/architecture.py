@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import RecipeError
+from decoder.errors import RecipeError
 
 if TYPE_CHECKING:
     from alignment.sections import ArchitectureSection

@@ -4,19 +4,17 @@ ends it after a checkpoint.
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
-from alignment.metric_series import read_lines
 from alignment.overoptimisation import Alarm, OveroptimisationMonitor, points_of
+from decoder.runs.metric_series import read_lines
 
 if TYPE_CHECKING:
-    from alignment.run_folder import RunFolder
+    from decoder.runs.folder import RunFolder
 
 
 class MetricsToFolder(TrainerCallback):
@@ -147,18 +145,3 @@ def _any_process(asked: bool, args: Any) -> bool:
     flag = torch.tensor(int(asked), device=args.device)
     torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX)
     return bool(flag.item())
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set, in place of what they do; in other threads than the main, never."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = {number: signal.signal(number, lambda *_: asked.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from alignment.errors import RecipeError
-from prompts.yaml_data import BadYaml, Entry, read_yaml
+from decoder.errors import RecipeError
+from decoder.yaml_data import BadYaml, Entry, read_yaml
 
 FOLDER = Path(__file__).parent / "constitutions"
 DEFAULT = FOLDER / "default.yaml"

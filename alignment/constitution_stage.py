@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 from alignment.constitution import Pairing, Way, Worked, work
 from alignment.constitution_principles import load_constitution
 from alignment.constitution_rows import rows_of
-from alignment.errors import CheckpointFailed, RecipeError, Stopped
-from alignment.run_folder import RunFolder, open_run
+from alignment.run_folder import open_run
+from decoder.errors import CheckpointFailed, RecipeError, Stopped
+from decoder.runs.folder import RunFolder
 from decoder.types import Message, Sampling
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from alignment.trainer_job import Job, TrainerStage, refuse_dropout
 from alignment.trainer_run import run_trainer
 
 if TYPE_CHECKING:
-    from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
+    from decoder.runs.folder import RunFolder
 
 
 def run(recipe: Recipe, resume: bool = False) -> RunFolder:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignment.dry_run_report import DryRun, TooLong
-from alignment.errors import MaskError, ModelError, RecipeError
+from alignment.errors import MaskError, ModelError
 from alignment.guard import MaskReport, check_tokenizer, measure
 from alignment.models import check_base, load_tokenizer, refuse_adapter, require_training, resolve
 from alignment.run_folder import folder_of
 from alignment.stages import STAGES
 from alignment.token_mask import MaskedRow, TokenSequence, as_masked, sequences, training_tokenizer
+from decoder.errors import RecipeError
 
 if TYPE_CHECKING:
     from alignment.data import Data

@@ -1,8 +1,8 @@
 """What can go wrong while the decoder is taught: the leaves of the error tree that live in this room.
 
 UsageError
+├── RecipeError            decoder.errors
 └── AlignmentError
-    ├── RecipeError        a recipe, or a key of one, that cannot be used; names the nearest known key
     ├── DataError          data that cannot be trained on; says the row, the field and the reason
     ├── MaskError          what would be trained is not what was meant: no end of turn, no live label, no markers
     ├── ModelError         a model or tokenizer that does not fit the stage
@@ -11,23 +11,16 @@ UsageError
     ├── FeedbackError      feedback that cannot be kept or exported as asked
     └── GateRefused        the candidate did not pass the evaluation gate
 ServiceError
-└── TrainingError
-    ├── Diverged           a loss that is no number; names the step and its rows
-    ├── CheckpointFailed   a checkpoint could not be written; the last good one stays
-    └── Stopped            a signal ended the run after a checkpoint; go on with --resume
+└── TrainingError          decoder.errors, with Diverged, CheckpointFailed and Stopped
 """
 
 from __future__ import annotations
 
-from decoder.errors import ServiceError, UsageError
+from decoder.errors import UsageError
 
 
 class AlignmentError(UsageError):
     """What was asked of a stage cannot be done as asked."""
-
-
-class RecipeError(AlignmentError):
-    """A recipe, or a key of one, cannot be used."""
 
 
 class DataError(AlignmentError):
@@ -64,25 +57,3 @@ class FeedbackError(AlignmentError):
 
 class GateRefused(AlignmentError):
     """The candidate did not pass the evaluation gate."""
-
-
-class TrainingError(ServiceError):
-    """A run that should have gone on did not."""
-
-
-class Diverged(TrainingError):
-    """The loss is no number.
-
-    Attributes:
-        rows: indices into the training set of the rows of that batch; empty when they cannot be told.
-    """
-
-    rows: tuple[int, ...] = ()
-
-
-class CheckpointFailed(TrainingError):
-    """A checkpoint could not be written; the last good one is whole."""
-
-
-class Stopped(TrainingError):
-    """A signal ended the run after a checkpoint was written."""

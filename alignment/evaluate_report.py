@@ -6,8 +6,8 @@ import html
 import re
 from pathlib import Path
 
-from alignment.errors import CheckpointFailed
 from alignment.evaluate_rules import LOWER_IS_BETTER, Example, Figure, GateResult
+from decoder.errors import CheckpointFailed
 from prompts.intervals import Interval
 
 HEADS = ("figure", "candidate", "baseline", "gain", "95% interval of the gain", "questions", "failed")

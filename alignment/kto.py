@@ -17,8 +17,8 @@ from alignment.trainer_job import Job, TrainerStage
 from alignment.trainer_run import run_trainer
 
 if TYPE_CHECKING:
-    from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
+    from decoder.runs.folder import RunFolder
 
 
 def run(recipe: Recipe, resume: bool = False) -> RunFolder:

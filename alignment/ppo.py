@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignment.models import load_tokenizer, require_training, resolve, weights_hash
-from alignment.run_folder import RunFolder, check_run
+from alignment.run_folder import check_run
 from alignment.training_arguments import training_arguments
+from decoder.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from alignment.data import Data
@@ -89,7 +90,7 @@ def _defaults(config: PPOConfig, data: Data) -> dict[str, Any]:
 
 def _train(recipe: Recipe, trainer: PPOTrainer, data: Data, resume: bool) -> None:
     """Train, save, and note what the registry wants to know."""
-    from alignment.callbacks import stop_on_signal
+    from decoder.runs.stop_signal import stop_on_signal
 
     with stop_on_signal() as asked:
         figures = trainer.train(resume, asked)

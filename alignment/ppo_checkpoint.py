@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 
-from alignment.checkpoints import PARTIAL, clear_partial, failed, is_whole, publish
 from alignment.errors import ModelError
-from alignment.run_folder import RunFolder
+from decoder.runs.checkpoints import PARTIAL, clear_partial, failed, is_whole, publish
+from decoder.runs.folder import RunFolder
 
 WEIGHTS, STATE, OPTIMIZER = "trained.safetensors", "state.json", "optimizer.pt"
 

@@ -8,7 +8,7 @@ from typing import Any
 from alignment.ppo_config import PPOConfig
 from alignment.ppo_rollout import Rollout
 from alignment.ppo_scores import Scores
-from alignment.run_folder import RunFolder
+from decoder.runs.folder import RunFolder
 
 
 class Reporter:

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment.errors import DataError, Diverged
+from alignment.errors import DataError
 from alignment.ppo_config import PPOConfig
+from decoder.errors import Diverged
 
 
 @dataclass(frozen=True, slots=True)

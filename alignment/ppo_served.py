@@ -18,10 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from alignment.errors import RecipeError, TrainingError
 from alignment.ppo_config import PPOConfig
 from decoder import adapters
-from decoder.errors import HearthError, MalformedResponse
+from decoder.errors import HearthError, MalformedResponse, RecipeError, TrainingError
 from decoder.server_http import error_message, model_names, request
 
 STEP = "generating with the server"

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from alignment import ppo_checkpoint
-from alignment.checkpoints import last_whole
 from alignment.data_split import rows_hash
-from alignment.errors import DataError, RecipeError, Stopped
+from alignment.errors import DataError
 from alignment.ppo_config import PPOConfig
 from alignment.ppo_critic import Reference
 from alignment.ppo_experience import make_experience
@@ -31,7 +30,9 @@ from alignment.ppo_scores import Scores, score
 from alignment.ppo_served import ServedPolicy
 from alignment.ppo_update import update
 from alignment.reward_sources import RewardFunction
-from alignment.run_folder import RunFolder
+from decoder.errors import RecipeError, Stopped
+from decoder.runs.checkpoints import last_whole
+from decoder.runs.folder import RunFolder
 
 
 class PPOTrainer:

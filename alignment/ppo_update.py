@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from alignment.errors import Diverged
 from alignment.ppo_config import PPOConfig
 from alignment.ppo_experience import Experience
 from alignment.ppo_losses import approx_kl, clipped, policy_losses, value_losses
+from decoder.errors import Diverged
 
 FIGURES = ("loss", "policy_loss", "value_loss", "approx_kl", "clip_fraction")
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import RecipeError
 from alignment.trainer_job import Job, TrainerStage
 from alignment.trainer_run import run_trainer
+from decoder.errors import RecipeError
 
 if TYPE_CHECKING:
-    from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
+    from decoder.runs.folder import RunFolder
 
 Rows = list[dict[str, Any]]
 MAX_LENGTH = 512

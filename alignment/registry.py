@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from alignment.errors import CheckpointFailed, RecipeError, RegistryError
+from alignment.errors import RegistryError
 from alignment.recipe import load_recipe
 from alignment.registry_artefact import (
     ID,
@@ -29,11 +29,12 @@ from alignment.registry_artefact import (
     models_folder,
     read_artefact,
 )
-from alignment.registry_code import code_version, library_versions
 from alignment.registry_history import record
 from alignment.registry_lock import SWITCHING, WRITING, locked
-from alignment.run_folder import RunFolder
 from decoder import alias
+from decoder.errors import CheckpointFailed, RecipeError
+from decoder.runs.code_version import code_version, library_versions
+from decoder.runs.folder import RunFolder
 
 STEP = "registering"
 ASIDE = ".copy-"

@@ -10,8 +10,8 @@ import os
 import time
 from typing import Any
 
-from alignment.errors import CheckpointFailed
 from alignment.registry_artefact import models_folder
+from decoder.errors import CheckpointFailed
 
 
 def record(event: str, **facts: Any) -> None:

@@ -10,8 +10,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from alignment.errors import CheckpointFailed, RegistryError
+from alignment.errors import RegistryError
 from alignment.registry_artefact import models_folder
+from decoder.errors import CheckpointFailed
 from decoder.file_lock import take
 
 WRITING, SWITCHING = ".lock", ".promote.lock"

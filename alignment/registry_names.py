@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from alignment.errors import RegistryError
-from alignment.recipe import NAME
 from alignment.registry_artefact import ID, check_id, models_folder
+from decoder.runs.recipe import NAME
 
 STEP = "reading the registry"
 SHORTEST = 4

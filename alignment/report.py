@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import CheckpointFailed
-from alignment.metric_series import Series, read_lines, read_series
+from decoder.errors import CheckpointFailed
+from decoder.runs.metric_series import Series, read_lines, read_series
 
 if TYPE_CHECKING:
     from alignment.overoptimisation import Alarm, GoldCurve, Point
-    from alignment.run_folder import RunFolder
+    from decoder.runs.folder import RunFolder
 
 SAMPLE_STEPS = 6
 SAMPLES_A_STEP = 3
@@ -189,7 +189,7 @@ def _object(file: Path) -> dict[str, Any]:
 
 
 def _recipe(file: Path) -> dict[str, Any]:
-    from prompts.yaml_data import BadYaml, read_yaml
+    from decoder.yaml_data import BadYaml, read_yaml
 
     try:
         found = read_yaml(file.read_text(encoding="utf-8")).plain()

@@ -13,8 +13,8 @@ from alignment.trainer_job import Job, TrainerStage
 from alignment.trainer_run import run_trainer
 
 if TYPE_CHECKING:
-    from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
+    from decoder.runs.folder import RunFolder
 
 CENTRED_ON = 256
 """Prompts of the training set whose responses give the scores' mean and deviation."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from alignment.errors import RecipeError
 from alignment.reward_loading import load_function
+from decoder.errors import RecipeError
 
 __all__ = ["begins_with_answer", "exact_answer", "format_pattern", "load_function", "shortness", "text_of"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from alignment.errors import RecipeError
+from decoder.errors import RecipeError
 
 STEP = "loading the reward function"
 REMEDY = "Give module:name or file.py:name of a function (prompts, completions, **columns) -> list of floats"

@@ -12,7 +12,7 @@ from typing import Any
 
 from alignment.reward_metrics import Pair, Scored, ambiguous, contradicted, figures, pairs_of
 from alignment.reward_rows import Ranking, as_ranking, encode
-from alignment.run_folder import RunFolder
+from decoder.runs.folder import RunFolder
 
 FILE = "reward_eval.json"
 LISTED = 10

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from alignment.errors import DataError, RecipeError
+from alignment.errors import DataError
 from alignment.reward_functions import text_of
 from alignment.reward_loading import load_function
 from alignment.sections import Recipe
+from decoder.errors import RecipeError
 
 STEP = "rewarding"
 RewardFunction: TypeAlias = Callable[..., list[float]]

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import RecipeError
-from alignment.recipe import NAME, convert, make_recipe
+from alignment.recipe import make_recipe
 from alignment.scaling_fit import Measured, ScalingLaw, fit_law
 from alignment.sections import ArchitectureSection, DataSection
+from decoder.errors import RecipeError
+from decoder.runs.recipe import NAME, convert
 
 if TYPE_CHECKING:
     from alignment.sections import Recipe

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import CheckpointFailed
-from alignment.plots import COLOURS, draw
-from alignment.report_html import page, plots, table
 from alignment.report_markdown import cell
 from alignment.report_markdown import table as markdown_table
+from decoder.errors import CheckpointFailed
+from decoder.runs.page import page, plots, table
+from decoder.runs.plots import COLOURS, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,8 +15,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from alignment.errors import RecipeError
-from decoder.errors import HearthError
+from decoder.errors import HearthError, RecipeError
 
 if TYPE_CHECKING:
     from alignment.sections import Recipe

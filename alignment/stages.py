@@ -6,11 +6,11 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from alignment.recipe import check_choice
+from decoder.runs.recipe import check_choice
 
 if TYPE_CHECKING:
-    from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
+    from decoder.runs.folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from alignment.errors import RecipeError
+from decoder.errors import RecipeError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import DataError, MaskError, RecipeError
+from alignment.errors import DataError, MaskError
 from alignment.models import load_decoder, load_tokenizer, lora_config, refuse_adapter, resolve
+from decoder.errors import RecipeError
 
 if TYPE_CHECKING:
     from alignment.data import Data
     from alignment.data_report import DataReport
-    from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
+    from decoder.runs.folder import RunFolder
 
 Rows = list[dict[str, Any]]
 

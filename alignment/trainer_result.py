@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment.checkpoints import failed, is_disk
 from alignment.models import resolve, weights_hash
 from alignment.sampling_prompts import inference_tokenizer
+from decoder.runs.checkpoints import failed, is_disk
 
 if TYPE_CHECKING:
-    from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
     from alignment.trainer_job import Job
+    from decoder.runs.folder import RunFolder
 
 
 def save_result(trainer: Any, job: Job) -> None:

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from alignment.checkpoints import clear_partial, last_whole, step_of
-from alignment.errors import CheckpointFailed, DataError, RecipeError, Stopped, TrainingError
+from alignment.errors import DataError
 from alignment.models import require_training
-from alignment.run_folder import RunFolder, alone, check_run, open_run
+from alignment.run_folder import check_run, open_run
 from alignment.trainer_job import Job, TrainerStage, prepare
 from alignment.trainer_result import about, after, evaluated, made_up_for, save_result
-from decoder.errors import HearthError, MissingExtra
+from decoder.errors import CheckpointFailed, HearthError, MissingExtra, RecipeError, Stopped, TrainingError
+from decoder.runs.checkpoints import clear_partial, last_whole, step_of
+from decoder.runs.folder import RunFolder, alone
 
 if TYPE_CHECKING:
     from alignment.data_report import DataReport
@@ -93,8 +94,9 @@ def check_rows(folder: RunFolder, report: DataReport) -> None:
 
 def train(trainer: Any, job: Job, stage: TrainerStage) -> None:
     """Train, evaluate, save and note. Raises Diverged, CheckpointFailed, Stopped."""
-    from alignment.callbacks import MetricsToFolder, SamplesToFolder, SignalStop, stop_on_signal
+    from alignment.callbacks import MetricsToFolder, SamplesToFolder, SignalStop
     from alignment.sampling_prompts import sampling_prompts
+    from decoder.runs.stop_signal import stop_on_signal
 
     folder = job.folder
     checkpoint = last_whole(folder.checkpoints())

@@ -8,13 +8,13 @@ import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from alignment.errors import RecipeError
-from alignment.recipe import STEP, check_known
-from alignment.tracking import check_tracking, quiet_environment
+from decoder.errors import RecipeError
+from decoder.runs.recipe import STEP, check_known
+from decoder.runs.tracking import check_tracking, quiet_environment
 
 if TYPE_CHECKING:
-    from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
+    from decoder.runs.folder import RunFolder
 
 OURS = {
     "output_dir": "output",

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from alignment.batch_rows import rows_of
-from alignment.checkpoints import PARTIAL, failed, is_disk, publish, readable
-from alignment.errors import Diverged
+from decoder.errors import Diverged
+from decoder.runs.checkpoints import PARTIAL, failed, is_disk, publish, readable
 
 SHOWN = 8
 """Rows that an error names."""

@@ -104,7 +104,7 @@ def ours(folder: Path, steps: int) -> list[float]:
     from alignment.ppo_models import Models
     from alignment.ppo_trainer import PPOTrainer
     from alignment.reward_sources import checked
-    from alignment.run_folder import RunFolder
+    from decoder.runs.folder import RunFolder
 
     config = PPOConfig(
         output_dir=str(folder / "ours"),

@@ -28,7 +28,7 @@ def train(seed: int, folder: Path, **changed: Any) -> toy.Solution:
     from alignment.ppo_models import Models
     from alignment.ppo_trainer import PPOTrainer
     from alignment.reward_sources import checked
-    from alignment.run_folder import RunFolder
+    from decoder.runs.folder import RunFolder
 
     values = {
         "max_steps": 36,

@@ -5,8 +5,13 @@
     │   ├── SettingsError       a setting is missing or malformed
     │   ├── prompts.errors.*    a prompt, or values for one, that cannot be used
     │   ├── rag.errors.*        a document, an index or a query that cannot be used
+    │   ├── RecipeError         a recipe, or a key of one, that cannot be used; names the nearest known key
     │   └── MissingExtra        an optional dependency is not installed
     └── ServiceError            something that should have worked did not              (exit code 1)
+        ├── TrainingError       a run that should have gone on did not
+        │   ├── Diverged              a loss that is no number; names the step
+        │   ├── CheckpointFailed      a checkpoint could not be written; the last good one stays
+        │   └── Stopped               a signal ended the run after a checkpoint; go on with --resume
         └── DecoderError        the model at the centre
             ├── ConnectFailed         no server answered
             ├── DecoderTimeout        connect, first token or between tokens
@@ -67,8 +72,34 @@ class MissingExtra(UsageError):
         return type(self), (self.step, self.package, self.extra)
 
 
+class RecipeError(UsageError):
+    """A recipe, or a key of one, cannot be used."""
+
+
 class ServiceError(HearthError):
     """Something that should have worked did not."""
+
+
+class TrainingError(ServiceError):
+    """A run that should have gone on did not."""
+
+
+class Diverged(TrainingError):
+    """The loss is no number.
+
+    Attributes:
+        rows: indices into the training set of the rows of that batch; empty when they cannot be told.
+    """
+
+    rows: tuple[int, ...] = ()
+
+
+class CheckpointFailed(TrainingError):
+    """A checkpoint could not be written; the last good one is whole."""
+
+
+class Stopped(TrainingError):
+    """A signal ended the run after a checkpoint was written."""
 
 
 class DecoderError(ServiceError):

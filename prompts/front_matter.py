@@ -29,11 +29,11 @@ from typing import Any, NoReturn
 
 from decoder.errors import UsageError
 from decoder.types import Sampling
+from decoder.yaml_data import BadYaml, Entry, read_yaml
 from prompts.errors import MalformedPrompt, WrongType
 from prompts.template import NAME, Prompt
 from prompts.turns import Insert, Turn
 from prompts.variables import REQUIRED, TYPES, Variable, checked
-from prompts.yaml_data import BadYaml, Entry, read_yaml
 
 MOST_BYTES = 256 * 1024
 MOST_FRONT_MATTER = 32 * 1024

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from alignment.constitution import Way, awork, work
 from alignment.constitution_principles import DEFAULT, Principle, drawn, load_constitution, seed_of
 from alignment.constitution_rows import rows_of
-from alignment.errors import RecipeError
 from decoder.embedded import EmbeddedDecoder
-from decoder.errors import ServerFailed, UsageError
+from decoder.errors import RecipeError, ServerFailed, UsageError
 from decoder.recorded import RecordedDecoder
 from decoder.scripted import ScriptedDecoder
 from decoder.types import Sampling, assistant, system, user

@@ -16,10 +16,9 @@ pytest.importorskip("alignment.data", reason="the stage reads its prompts with a
 
 from alignment import constitution_stage
 from alignment.data import load_data
-from alignment.errors import CheckpointFailed, RecipeError, Stopped
 from alignment.recipe import load_recipe, make_recipe
 from alignment.sections import DataSection
-from decoder.errors import ServerFailed
+from decoder.errors import CheckpointFailed, RecipeError, ServerFailed, Stopped
 from decoder.scripted import ScriptedDecoder
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,11 +5,12 @@ import json
 import pytest
 
 from alignment.dry_run import dry_run, stage_arguments
-from alignment.errors import AlignmentError, DataError, ModelError, RecipeError, WrongBase
+from alignment.errors import DataError, ModelError, WrongBase
 from alignment.memory import NF4_BYTES, estimate_memory
 from alignment.model_shape import model_shape
 from alignment.recipe import load_recipe, make_recipe
 from alignment.step_count import count_steps
+from decoder.errors import RecipeError, UsageError
 
 pytest.importorskip("trl", reason="stages are configured by TRL's classes")
 # peft asks transformers for the checkpointing flag by a name that it has given up.
@@ -169,7 +170,7 @@ def test_what_cannot_be_used_is_an_error(recipe, tmp_path, make_adapter):
 )
 def test_what_a_stage_that_writes_completions_would_refuse_is_told(recipe, more, said):
     sections = {"training": {"num_generations": 2}, "reward": {"function": "m:f"}} | more
-    with pytest.raises(AlignmentError, match=said):
+    with pytest.raises(UsageError, match=said):
         dry_run(recipe([{"prompt": "How many?"}], stage="grpo", **sections), time_it=False)
 
 

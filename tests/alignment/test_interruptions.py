@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from alignment import sft
-from alignment.checkpoints import is_whole, last_whole, step_of
-from alignment.errors import CheckpointFailed, DataError, Diverged, Stopped, TrainingError
-from alignment.run_folder import RunFolder, folder_of
+from alignment.errors import DataError
+from alignment.run_folder import folder_of
 from alignment.stages import train
+from decoder.errors import CheckpointFailed, Diverged, Stopped, TrainingError
+from decoder.runs.checkpoints import is_whole, last_whole, step_of
+from decoder.runs.folder import RunFolder
 
 pytest.importorskip("trl", reason="the stages train with TRL")
 pytestmark = [

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from alignment.overoptimisation import Alarm, OveroptimisationMonitor, Point, fit_gold, points_of, watch
-from alignment.run_folder import RunFolder
+from decoder.runs.folder import RunFolder
 
 BATCHES = 300
 HEALTHY = {

@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("trl", reason="PPOConfig is built on TRL's")
 from trl import GRPOConfig
 
-from alignment.errors import RecipeError
 from alignment.ppo_config import PPOConfig
 from alignment.recipe import load_recipe, make_recipe
-from alignment.run_folder import RunFolder
 from alignment.training_arguments import training_arguments
+from decoder.errors import RecipeError
+from decoder.runs.folder import RunFolder
 
 CONFIG = "alignment.ppo_config:PPOConfig"
 

@@ -11,10 +11,10 @@ from alignment.errors import ModelError
 from alignment.ppo_models import load_models
 from alignment.recipe import make_recipe
 from alignment.reward_model import new_reward_model
-from alignment.run_folder import RunFolder
 from alignment.sections import LoraSection, ModelSection
 from alignment.training_arguments import training_arguments
 from benchmarks import ppo_toy
+from decoder.runs.folder import RunFolder
 
 # transformers 5.19 warns about the name that peft 0.21 asks by.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

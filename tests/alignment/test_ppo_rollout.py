@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
-from alignment.errors import Diverged
 from alignment.ppo_critic import ActorCritic, positions, without_dropout
 from alignment.ppo_rollout import collect, cut, encode_prompt, generate, stop_tokens
 from benchmarks import ppo_checks, ppo_toy
+from decoder.errors import Diverged
 
 STOPS = frozenset({ppo_toy.STOP})
 tokens = st.lists(st.integers(0, 4), min_size=1, max_size=6)

@@ -15,15 +15,16 @@ pytest.importorskip("trl", reason="PPO stands on TRL's utilities")
 from accelerate.optimizer import AcceleratedOptimizer
 from safetensors.torch import load_file
 
-from alignment.checkpoints import is_whole
-from alignment.errors import CheckpointFailed, DataError, Diverged, ModelError, Stopped
+from alignment.errors import DataError, ModelError
 from alignment.ppo_models import Models, load_models
 from alignment.ppo_trainer import PPOTrainer
 from alignment.recipe import make_recipe
 from alignment.reward_sources import checked
-from alignment.run_folder import RunFolder
 from alignment.training_arguments import training_arguments
 from benchmarks import ppo_toy
+from decoder.errors import CheckpointFailed, Diverged, Stopped
+from decoder.runs.checkpoints import is_whole
+from decoder.runs.folder import RunFolder
 
 # transformers 5.19 warns about the name that peft 0.21 asks by.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

@@ -9,7 +9,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="PPO needs torch")
 pytest.importorskip("trl", reason="PPO stands on TRL's utilities")
 
-from alignment.errors import RecipeError, TrainingError
 from alignment.models import load_decoder, load_tokenizer
 from alignment.ppo_config import PPOConfig
 from alignment.ppo_critic import predict
@@ -19,10 +18,10 @@ from alignment.ppo_served import ServedPolicy, request_body
 from alignment.ppo_trainer import PPOTrainer
 from alignment.recipe import make_recipe
 from alignment.reward_sources import checked
-from alignment.run_folder import RunFolder
 from alignment.sections import LoraSection, ModelSection
 from alignment.training_arguments import training_arguments
-from decoder.errors import ConnectFailed, MalformedResponse
+from decoder.errors import ConnectFailed, MalformedResponse, RecipeError, TrainingError
+from decoder.runs.folder import RunFolder
 from decoder.server_http import model_names, request
 
 # transformers 5.19 warns about the name that peft 0.21 asks by.

@@ -16,11 +16,12 @@ pytest.importorskip("trl", reason="PPO stands on TRL's utilities")
 pytest.importorskip("alignment.data", reason="the stage reads its prompts with alignment.data")
 
 from alignment import ppo
-from alignment.errors import AlignmentError, DataError, RecipeError, Stopped
+from alignment.errors import DataError
 from alignment.recipe import make_recipe
 from alignment.registry import list_artefacts
-from alignment.run_folder import RunFolder
 from benchmarks import ppo_toy
+from decoder.errors import RecipeError, Stopped, UsageError
+from decoder.runs.folder import RunFolder
 
 # transformers 5.19 warns about the name that peft 0.21 asks by.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -135,7 +136,7 @@ def test_without_a_reward_it_is_refused(plain):
     ],
 )
 def test_what_could_not_be_done_as_asked_is_refused_before_a_folder_is_made(plain, section, changed, said):
-    with pytest.raises(AlignmentError, match=said.replace(".", r"\.")):
+    with pytest.raises(UsageError, match=said.replace(".", r"\.")):
         ppo.run(make_recipe({**plain, section: plain[section] | changed}))
     assert not Path(plain["output"]).exists()
 

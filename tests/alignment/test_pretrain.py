@@ -6,13 +6,13 @@ import random
 import pytest
 
 from alignment.architecture import make_decoder
-from alignment.errors import RecipeError
 from alignment.pretrain import run, sizes
 from alignment.recipe import load_recipe, make_recipe
-from alignment.run_folder import RunFolder
 from alignment.sections import ArchitectureSection
 from alignment.tokenizer_training import BEGIN, END, SMALLEST, SPECIAL, train_tokenizer
 from alignment.training_arguments import training_arguments
+from decoder.errors import RecipeError
+from decoder.runs.folder import RunFolder
 
 # peft asks transformers for a property by the name that transformers has given up.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

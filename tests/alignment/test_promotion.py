@@ -24,10 +24,10 @@ from alignment.recipe import as_plain, fingerprint, make_recipe
 from alignment.registry import register, remove, show
 from alignment.registry_history import history
 from alignment.registry_serving import load, promote, rollback, unload
-from alignment.run_folder import RunFolder
 from decoder import alias, server_state
 from decoder.client import ServedDecoder
 from decoder.errors import DecoderError, UnknownModel
+from decoder.runs.folder import RunFolder
 from decoder.scripted import ScriptedDecoder
 from decoder.server_http import model_names
 from decoder.types import Sampling

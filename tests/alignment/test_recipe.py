@@ -2,10 +2,10 @@
 
 import pytest
 
-from alignment.errors import RecipeError
 from alignment.recipe import as_plain, fingerprint, load_recipe, make_recipe
 from alignment.run_folder import folder_of, open_run
 from alignment.training_arguments import training_arguments
+from decoder.errors import RecipeError
 
 TEXT = """
 stage: sft

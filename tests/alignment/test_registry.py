@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alignment import registry_artefact, registry_lock
-from alignment.errors import CheckpointFailed, RegistryError
+from alignment.errors import RegistryError
 from alignment.models import resolve
 from alignment.recipe import as_plain, fingerprint, make_recipe
 from alignment.registry import list_artefacts, register, remove, show, verify
@@ -23,8 +23,9 @@ from alignment.registry_artefact import check_id
 from alignment.registry_diff import diff
 from alignment.registry_history import history, record
 from alignment.registry_lock import SWITCHING, WRITING, locked
-from alignment.run_folder import RunFolder
 from decoder import alias
+from decoder.errors import CheckpointFailed
+from decoder.runs.folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -266,7 +267,7 @@ def test_a_damaged_state_of_a_run_is_a_typed_error(finish, content):
 
 REGISTER = (
     "import sys; from pathlib import Path; from alignment.registry import register\n"
-    "from alignment.run_folder import RunFolder\n"
+    "from decoder.runs.folder import RunFolder\n"
     "print('go', flush=True)\n"
     "register(RunFolder(Path(sys.argv[1])))\n"
 )

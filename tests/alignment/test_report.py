@@ -7,11 +7,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from alignment.metric_series import MOST_POINTS, Series, read_series
 from alignment.plots import CHARTS
 from alignment.recipe import make_recipe
 from alignment.report import LONGEST_SAMPLE, SAMPLE_STEPS, SAMPLES_A_STEP, gather, write_report
-from alignment.run_folder import RunFolder, open_run
+from alignment.run_folder import open_run
+from decoder.runs.folder import RunFolder
+from decoder.runs.metric_series import MOST_POINTS, Series, read_series
 
 NASTY = "</pre><script>alert(1)</script>\n```\n# not a title\n| a | <img src=x onerror=alert(1)>"
 

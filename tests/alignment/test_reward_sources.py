@@ -4,10 +4,11 @@ import time
 
 import pytest
 
-from alignment.errors import DataError, ModelError, RecipeError
+from alignment.errors import DataError, ModelError
 from alignment.recipe import make_recipe
 from alignment.reward_functions import begins_with_answer, exact_answer, format_pattern, load_function, shortness
 from alignment.reward_sources import checked, gold_function, reward_functions
+from decoder.errors import RecipeError
 
 
 def said(*texts):

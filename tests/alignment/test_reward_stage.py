@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from alignment.errors import DataError, Diverged, ModelError, Stopped
+from alignment.errors import DataError, ModelError
 from alignment.recipe import load_recipe, make_recipe
 from alignment.report import write_report
 from alignment.reward import run, stage_of
 from alignment.reward_model import new_reward_model
-from alignment.run_folder import RunFolder
 from alignment.scoring import CONFIG, RewardModel
 from alignment.sections import ModelSection
 from alignment.training_arguments import training_arguments
+from decoder.errors import Diverged, Stopped
+from decoder.runs.folder import RunFolder
 
 # peft 0.21 asks transformers 5.19 for a name that is going out.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")

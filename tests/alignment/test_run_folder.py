@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from alignment.errors import RecipeError
 from alignment.recipe import make_recipe
-from alignment.run_folder import RunFolder, alone, check_run, open_run
+from alignment.run_folder import check_run, open_run
+from decoder.errors import RecipeError
+from decoder.runs.folder import RunFolder, alone
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,7 +62,7 @@ def test_a_run_knows_the_versions_that_it_was_made_with(tmp_path):
 def test_while_one_process_trains_another_cannot_go_on_with_the_same_run(tmp_path):
     folder = RunFolder(tmp_path / "run")
     program = (
-        "import sys, pathlib; from alignment.run_folder import RunFolder, alone\n"
+        "import sys, pathlib; from decoder.runs.folder import RunFolder, alone\n"
         f"with alone(RunFolder(pathlib.Path({str(folder.path)!r}))): print('mine', flush=True); sys.stdin.read()"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

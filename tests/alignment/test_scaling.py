@@ -7,10 +7,11 @@ import random
 import pytest
 
 from alignment import scaling
-from alignment.errors import DataError, RecipeError
+from alignment.errors import DataError
 from alignment.scaling import climb, count, load_ladder, rungs, study
 from alignment.scaling_fit import Measured, fit_law
 from alignment.scaling_report import warnings, write_scaling_report
+from decoder.errors import RecipeError
 
 TRUE = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}  # Hoffmann et al.'s own
 SIZES, BUDGETS = (1e7, 3e7, 1e8, 3e8, 1e9), (1e8, 3e8, 1e9, 3e9, 1e10)

@@ -15,10 +15,11 @@ import yaml
 
 import alignment
 from alignment.recipe import RECIPES, as_plain, load_recipe
-from alignment.run_folder import RunFolder, folder_of
+from alignment.run_folder import folder_of
 from alignment.script import main
 from alignment.stages import STAGES, train
 from alignment.training_arguments import training_arguments
+from decoder.runs.folder import RunFolder
 
 pytest.importorskip("trl", reason="the stages train with TRL")
 pytestmark = [

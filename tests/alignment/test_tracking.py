@@ -8,11 +8,11 @@ import os
 
 import pytest
 
-from alignment.errors import RecipeError
 from alignment.recipe import make_recipe
-from alignment.run_folder import RunFolder
-from alignment.tracking import open_tracker, quiet_environment, tracked_names
 from alignment.training_arguments import training_arguments
+from decoder.errors import RecipeError
+from decoder.runs.folder import RunFolder
+from decoder.runs.tracking import open_tracker, quiet_environment, tracked_names
 
 
 def recipe_of(*names):
@@ -32,7 +32,7 @@ def scalars(folder):
 
 
 def test_tensorboard_reads_back_what_was_logged(tmp_path):
-    with open_tracker(recipe_of("tensorboard"), RunFolder(tmp_path)) as tracker:
+    with open_tracker(["tensorboard"], "tried", RunFolder(tmp_path)) as tracker:
         tracker.log(1, {"reward": 0.5, "eval_loss": 2.0, "note": "text", "kl": float("nan"), "flag": True})
         tracker.log(2, {"reward": 0.75})
     assert scalars(tmp_path) == {"train/reward": [(1, 0.5), (2, 0.75)], "eval/loss": [(1, 2.0)]}
@@ -47,13 +47,13 @@ def test_names_are_those_of_transformers_own_callbacks():
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_a_tracker_that_is_not_installed_is_told_at_the_start(name, tmp_path, monkeypatch):
-    import alignment.tracking
+    import decoder.runs.tracking
 
-    real = alignment.tracking.find_spec
-    monkeypatch.setattr(alignment.tracking, "find_spec", lambda asked: None if asked == name else real(asked))
+    real = decoder.runs.tracking.find_spec
+    monkeypatch.setattr(decoder.runs.tracking, "find_spec", lambda asked: None if asked == name else real(asked))
     with pytest.raises(RecipeError, match=rf"{name}, which is not installed.*\n*.*pip install {name}"):
         training_arguments(recipe_of(name), RunFolder(tmp_path), "trl:SFTConfig")
-    with pytest.raises(RecipeError, match="not installed"), open_tracker(recipe_of(name), RunFolder(tmp_path)):
+    with pytest.raises(RecipeError, match="not installed"), open_tracker([name], "tried", RunFolder(tmp_path)):
         pass
 
 
@@ -74,6 +74,6 @@ def test_without_a_key_wandb_stays_offline_and_what_the_user_set_stays(monkeypat
 
 
 def test_without_trackers_nothing_is_written(tmp_path):
-    with open_tracker(recipe_of(), RunFolder(tmp_path)) as tracker:
+    with open_tracker([], "tried", RunFolder(tmp_path)) as tracker:
         tracker.log(1, {"reward": 0.5})
     assert list(tmp_path.iterdir()) == []

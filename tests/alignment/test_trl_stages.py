@@ -11,11 +11,12 @@ import pytest
 
 from alignment import sft
 from alignment.callbacks import generate
-from alignment.errors import AlignmentError, DataError, MaskError, ModelError, RecipeError, TrainingError
+from alignment.errors import DataError, MaskError, ModelError
 from alignment.run_folder import folder_of
 from alignment.stages import train
 from alignment.token_mask import sequences
 from alignment.trainer_job import prepare
+from decoder.errors import RecipeError, TrainingError, UsageError
 
 pytest.importorskip("trl", reason="the stages train with TRL")
 pytestmark = [
@@ -307,7 +308,7 @@ def test_calls_of_tools_keep_their_own_arguments(tmp_path, tiny_llama):
 
 
 def test_rows_of_another_stage_are_refused(tmp_path, tiny_llama):
-    with pytest.raises(AlignmentError):
+    with pytest.raises(UsageError):
         train(recipe("dpo", tmp_path, tiny_llama, support.ROWS["sft"]))
 
 
@@ -370,7 +371,7 @@ def test_a_prompt_that_leaves_no_room_is_left_out(tmp_path, tiny_llama, reward):
     made = dataclasses.replace(
         made, output=str(tmp_path / "b"), training={**made.training, "max_completion_length": 5000}
     )
-    with pytest.raises(AlignmentError, match="the model reads 4096 tokens in all"):
+    with pytest.raises(UsageError, match="the model reads 4096 tokens in all"):
         train(made)
 
 

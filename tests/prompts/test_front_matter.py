@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decoder.types import Sampling, assistant, system, user
+from decoder.yaml_data import BadYaml, read_yaml
 from prompts import MalformedPrompt, Prompt, Variable
 from prompts.front_matter import MOST_BYTES, parse
-from prompts.yaml_data import BadYaml, read_yaml
 
 WHOLE = """---
 name: greeting

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from alignment.errors import Stopped
-from alignment.run_folder import RunFolder, open_run
+from alignment.run_folder import open_run
+from decoder.errors import Stopped
+from decoder.runs.folder import RunFolder
 from ui.cli import align_watch
 from ui.cli.align_watch import Progress, signals_seen
 

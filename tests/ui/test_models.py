@@ -6,8 +6,8 @@ import pytest
 
 from alignment.recipe import as_plain, make_recipe
 from alignment.registry import register
-from alignment.run_folder import RunFolder
 from decoder import alias
+from decoder.runs.folder import RunFolder
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alignment.errors import RecipeError, Stopped
 from alignment.stages import STAGES
+from decoder.errors import RecipeError, Stopped
 from ui.cli.main import COMMANDS, new_app
 from ui.cli.options import Debug, Json
 from ui.cli.output import print_json, print_table, print_text, remark
 
 if TYPE_CHECKING:
-    from alignment.run_folder import RunFolder
     from alignment.sections import Recipe
+    from decoder.runs.folder import RunFolder
 
 app = new_app(help=COMMANDS["align"], no_args_is_help=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignment.errors import RecipeError
+from decoder.errors import RecipeError
 from ui.cli.output import print_text, remark
 from ui.cli.text import clean
 

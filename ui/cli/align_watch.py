@@ -19,7 +19,7 @@ from ui.cli.output import remark, spinner
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from alignment.run_folder import RunFolder
+    from decoder.runs.folder import RunFolder
 
 EVERY = 0.5
 INTERRUPT = int(signal.SIGINT)

@@ -62,7 +62,7 @@ def register(
 ) -> None:
     """Take a finished run's result into the registry; a stage does so by itself unless its recipe says otherwise."""
     from alignment.registry import register as take
-    from alignment.run_folder import RunFolder
+    from decoder.runs.folder import RunFolder
 
     artefact = take(RunFolder(run.expanduser()))
     _say(json, {"id": artefact.id, "folder": str(artefact.model)}, f"{artefact.id} is registered")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alignment.errors import CheckpointFailed, TrainingError
+from decoder.errors import CheckpointFailed, TrainingError
 
 PARTIAL = ".partial"
 """The folder, within the run's, in which a checkpoint is written before it is one."""

@@ -15,13 +15,12 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from alignment.errors import RecipeError
-from alignment.metric_series import is_figure
-from alignment.recipe import check_choice
+from decoder.errors import RecipeError
+from decoder.runs.metric_series import is_figure
+from decoder.runs.recipe import check_choice
 
 if TYPE_CHECKING:
-    from alignment.run_folder import RunFolder
-    from alignment.sections import Recipe
+    from decoder.runs.folder import RunFolder
 
 KNOWN = ("tensorboard", "wandb", "mlflow")
 PROJECT = "hearth"
@@ -71,21 +70,21 @@ class Tracker:
 
 
 @contextmanager
-def open_tracker(recipe: Recipe, folder: RunFolder) -> Iterator[Tracker]:
-    """The recipe's trackers, closed at the end. Raises RecipeError when one is unknown or not installed."""
-    check_tracking(recipe.tracking)
-    quiet_environment(recipe.tracking)
+def open_tracker(names: Sequence[str], run: str, folder: RunFolder) -> Iterator[Tracker]:
+    """The named trackers for the run called `run`, closed at the end. Raises RecipeError when one is unknown or not installed."""
+    check_tracking(names)
+    quiet_environment(names)
     makers = {"tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow}
     with ExitStack() as opened:
-        yield Tracker([opened.enter_context(makers[name](recipe, folder)) for name in recipe.tracking])
+        yield Tracker([opened.enter_context(makers[name](run, folder)) for name in names])
 
 
 @contextmanager
-def _tensorboard(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
+def _tensorboard(run: str, folder: RunFolder) -> Iterator[Log]:
     """Event files under runs/ in the run's folder, where transformers puts its own."""
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder.path / "runs" / recipe.name)) as writer:
+    with SummaryWriter(str(folder.path / "runs" / run)) as writer:
 
         def log(step: int, figures: Mapping[str, float]) -> None:
             for name, value in figures.items():
@@ -95,18 +94,18 @@ def _tensorboard(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
 
 
 @contextmanager
-def _wandb(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
+def _wandb(run: str, folder: RunFolder) -> Iterator[Log]:
     wandb: Any = import_module("wandb")
-    run = wandb.init(project=os.environ["WANDB_PROJECT"], name=recipe.name, dir=str(folder.path))
+    opened = wandb.init(project=os.environ["WANDB_PROJECT"], name=run, dir=str(folder.path))
     try:
-        yield lambda step, figures: run.log(dict(figures), step=step)
+        yield lambda step, figures: opened.log(dict(figures), step=step)
     finally:
-        run.finish()
+        opened.finish()
 
 
 @contextmanager
-def _mlflow(recipe: Recipe, folder: RunFolder) -> Iterator[Log]:
+def _mlflow(run: str, folder: RunFolder) -> Iterator[Log]:
     mlflow: Any = import_module("mlflow")
     mlflow.set_experiment(os.environ["MLFLOW_EXPERIMENT_NAME"])
-    with mlflow.start_run(run_name=recipe.name):
+    with mlflow.start_run(run_name=run):
         yield lambda step, figures: mlflow.log_metrics(dict(figures), step=step)

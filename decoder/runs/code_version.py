@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors")
-ROOT = Path(__file__).resolve().parents[1]
+LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "diffusers", "tokenizers", "safetensors")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def code_version() -> dict[str, Any]:
