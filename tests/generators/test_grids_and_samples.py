@@ -108,7 +108,7 @@ def test_a_folder_without_a_model_is_named_and_an_option_that_is_unknown(tmp_pat
     model = toys.ToyAutoencoder.build(toys.AutoencoderConfig(), digits.train)
     model.save(tmp_path / "model")
     assert torch.equal(sample(tmp_path, 3), sample(tmp_path / "model", 3))
-    with pytest.raises(RecipeError, match="sampling.scal is unknown. Did you mean scale"):
+    with pytest.raises(RecipeError, match=r"sampling\.scal is unknown. Did you mean scale"):
         sample(tmp_path, 1, scal=2)
 
 

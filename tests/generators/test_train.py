@@ -142,7 +142,7 @@ def test_each_phase_touches_its_parts_alone_and_repeats_on_other_batches(tmp_pat
     assert order == ["critic"] * 4 + ["critic", "critic", "generator"] * 6  # the generator joins at a quarter
     assert all(name.startswith(phase) for phase, _, names in seen for name in names)
     assert len({total for _, total, _ in seen}) == len(seen)
-    first = [line for line in folder.metrics() if "generator/loss" in line][0]
+    first = next(line for line in folder.metrics() if "generator/loss" in line)
     assert first["step"] == 3 and {"critic/loss", "critic/real", "critic/fake"} <= first.keys()
 
 

@@ -1,4 +1,4 @@
-"""The trainer's parts against their formulas: order of pictures, learning rates, averages, gradients, meter, time left."""
+"""The trainer's parts against their formulas: order, learning rates, averages, gradients, meter, time left."""
 
 import itertools
 import math
