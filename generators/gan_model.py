@@ -106,7 +106,7 @@ def positive(truncation: Any) -> float:
 
 
 def halvings(size: int) -> int:
-    """How often pictures of this size are halved until their side is 4 to 7 pixels. Raises RecipeError if they cannot."""
+    """How often pictures are halved until their side is 4 to 7 pixels. Raises RecipeError if they cannot be."""
     side, count = size, 0
     while side >= 8 and side % 2 == 0:
         side, count = side // 2, count + 1
