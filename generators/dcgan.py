@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from generators.gan_blocks import ConvDiscriminator, ConvGenerator
+from generators.gan_blocks import ConvDiscriminator, ConvGenerator, Norm
 from generators.gan_losses import logistic_discriminator, logistic_generator, r1_penalty, score_figures
 from generators.gan_model import DISCRIMINATOR, Gan, halvings
 from generators.model import DataShape
@@ -32,7 +32,7 @@ class DcganConfig:
         width: channels of the discriminator's first convolution and the generator's last but one; doubled with each
             halving of the side.
         generator_learning_rate, discriminator_learning_rate, betas: of Adam.
-        batch_norm: in the discriminator. (The generator has it always.)
+        generator_norm, discriminator_norm: whether they have batch norm.
         spectral_norm: in the discriminator: no layer lengthens a vector.
         r1: weight of half the squared gradient at real pictures; 0 for none.
         diffaug: of `colour`, `translation`, `cutout`: random changes before the discriminator looks.
@@ -44,7 +44,8 @@ class DcganConfig:
     generator_learning_rate: float = 2e-4
     discriminator_learning_rate: float = 2e-4
     betas: tuple[float, ...] = (0.5, 0.999)
-    batch_norm: bool = True
+    generator_norm: bool = True
+    discriminator_norm: bool = True
     spectral_norm: bool = False
     r1: float = 0.0
     diffaug: tuple[str, ...] = ()
@@ -60,9 +61,9 @@ class Dcgan(Gan):
     def __init__(self, config: DcganConfig, shape: DataShape) -> None:
         super().__init__(config, shape)
         depth = halvings(shape.size)
-        self.generator = ConvGenerator(config.latent, config.width, depth, shape)
+        self.generator = ConvGenerator(config.latent, config.width, depth, shape, norm(config.generator_norm))
         self.discriminator = ConvDiscriminator(
-            config.width, depth, shape, "batch" if config.batch_norm else "none", config.spectral_norm
+            config.width, depth, shape, norm(config.discriminator_norm), config.spectral_norm
         )
 
     def loss(self, phase: str, batch: Batch) -> dict[str, Tensor]:
@@ -83,3 +84,8 @@ class Dcgan(Gan):
             figures["r1"] = penalty.detach()
             loss = loss + self.config.r1 * penalty
         return {"loss": loss, **figures}
+
+
+def norm(batch: bool) -> Norm:
+    """Batch norm or none."""
+    return "batch" if batch else "none"

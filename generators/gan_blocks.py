@@ -35,15 +35,15 @@ class ConvGenerator(nn.Module):
     Source: Radford et al. 2015, figure 1.
     """
 
-    def __init__(self, latent: int, width: int, depth: int, shape: DataShape) -> None:
+    def __init__(self, latent: int, width: int, depth: int, shape: DataShape, norm: Norm = "batch") -> None:
         super().__init__()
         side, channels = shape.size >> depth, width << (depth - 1)
         layers: list[nn.Module] = [nn.Linear(latent, channels * side * side, bias=False)]
-        layers += [nn.Unflatten(1, (channels, side, side)), nn.BatchNorm2d(channels), nn.ReLU()]
+        layers += [nn.Unflatten(1, (channels, side, side)), normalisation(norm, channels), nn.ReLU()]
         for _ in range(depth - 1):
             layers += [nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False)]
             channels //= 2
-            layers += [nn.BatchNorm2d(channels), nn.ReLU()]
+            layers += [normalisation(norm, channels), nn.ReLU()]
         layers += [nn.ConvTranspose2d(channels, shape.channels, 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         initialise(self)
@@ -90,5 +90,5 @@ def initialise(network: nn.Module) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(layer.weight, 0, 0.02)
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
             nn.init.normal_(layer.weight, 1, 0.02)

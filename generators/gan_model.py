@@ -36,7 +36,7 @@ class Gan(GenerativeModel):
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """The discriminator's updates, then one of the generator."""
         config = self.config
-        repeats = getattr(config, "critic_steps", 1)
+        repeats = getattr(config, "discriminator_steps", 1)
         return (
             Phase(DISCRIMINATOR, (DISCRIMINATOR,), config.discriminator_learning_rate, config.betas, repeats=repeats),
             Phase(GENERATOR, (GENERATOR,), config.generator_learning_rate, config.betas),

@@ -31,7 +31,7 @@ class WganGpConfig:
         width: channels of the critic's first convolution and the generator's last but one; doubled with each halving
             of the side.
         generator_learning_rate, discriminator_learning_rate, betas: of Adam.
-        critic_steps: updates of the critic for one of the generator.
+        discriminator_steps: updates of the critic for one of the generator.
         penalty: lambda, the weight of the gradient penalty.
         layer_norm: in the critic, where DCGAN has batch norm.
         diffaug: of `colour`, `translation`, `cutout`: random changes before the critic looks.
@@ -42,7 +42,7 @@ class WganGpConfig:
     generator_learning_rate: float = 1e-4
     discriminator_learning_rate: float = 1e-4
     betas: tuple[float, ...] = (0.0, 0.9)
-    critic_steps: int = 5
+    discriminator_steps: int = 5
     penalty: float = 10.0
     layer_norm: bool = False
     diffaug: tuple[str, ...] = ()
