@@ -58,7 +58,7 @@ class DdpmConfig:
     learning_rate: float = 2e-3
     betas: tuple[float, ...] = (0.9, 0.999)
     weight_decay: float = 0.0
-    guidance_scale: float = 1.5
+    guidance_scale: float = 1.0
 
 
 class Ddpm(GenerativeModel):
@@ -162,7 +162,7 @@ class Ddpm(GenerativeModel):
         only between models of the same prediction and schedule.
         """
         total, device = 0.0, self._device()
-        for index in torch.arange(len(pictures)).split(256):
+        for index in torch.split(torch.arange(len(pictures)), 256):
             batch = pictures.batch(index)
             clean = batch.images.to(device)
             noise = torch.randn(clean.shape, generator=generator).to(device)

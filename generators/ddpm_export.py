@@ -8,7 +8,7 @@ Those pipelines take no labels and know no patches, so only a model without eith
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from generators.errors import ModelError
 
@@ -39,4 +39,5 @@ def export_pipeline(model: Ddpm, folder: Path) -> None:
         cause = "diffusers' unconditional pipelines take no labels and no patches"
         raise ModelError("exporting the model", cause, "Train with model.conditional=false and model.unet.patch=1")
     scheduler = named_scheduler("ddpm", model.training_schedule)
-    DDPMPipeline(unet=model.network.unet, scheduler=scheduler).save_pretrained(folder, safe_serialization=True)
+    pipeline: Any = DDPMPipeline(unet=model.network.unet, scheduler=scheduler)  # type: ignore[no-untyped-call]
+    pipeline.save_pretrained(folder, safe_serialization=True)

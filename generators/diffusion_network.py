@@ -8,6 +8,7 @@ fewer places to visit, which on a CPU is worth more than a finer grid.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers import UNet2DModel
@@ -50,7 +51,7 @@ class PatchedUNet(nn.Module):
         check_size(config, shape)
         depth, places = len(config.channels), shape.channels * config.patch**2
         self.patch, self.no_label, self.labelled = config.patch, classes, classes > 0
-        self.unet = UNet2DModel(
+        self.unet: Any = UNet2DModel(  # type: ignore[no-untyped-call]
             sample_size=shape.size // config.patch,
             in_channels=places,
             out_channels=places,

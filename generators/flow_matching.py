@@ -48,7 +48,7 @@ class FlowMatchingConfig:
     learning_rate: float = 2e-3
     betas: tuple[float, ...] = (0.9, 0.999)
     weight_decay: float = 0.0
-    guidance_scale: float = 1.5
+    guidance_scale: float = 1.0
 
 
 def path(clean: Tensor, noise: Tensor, s: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class FlowMatching(GenerativeModel):
 
     def _errors(self, clean: Tensor, noise: Tensor, s: Tensor, labels: Tensor | None) -> Tensor:
         """[n] mean squared errors a picture."""
-        said = self.network(path(clean, noise, s.view(-1, 1, 1, 1)), s * TIMES, labels)
+        said: Tensor = self.network(path(clean, noise, s.view(-1, 1, 1, 1)), s * TIMES, labels)
         return (said.float() - velocity(clean, noise)).pow(2).mean((1, 2, 3))
 
     @torch.no_grad()
@@ -135,7 +135,7 @@ class FlowMatching(GenerativeModel):
     def evaluate(self, pictures: Pictures, generator: torch.Generator) -> dict[str, float]:
         """ "flow_loss": the error of the velocity on held-out pictures; no bound, and not comparable to diffusion's."""
         total, device = 0.0, next(self.network.parameters()).device
-        for index in torch.arange(len(pictures)).split(256):
+        for index in torch.split(torch.arange(len(pictures)), 256):
             batch = pictures.batch(index)
             clean = batch.images.to(device)
             noise = torch.randn(clean.shape, generator=generator).to(device)

@@ -16,8 +16,14 @@ from torch import Tensor
 from generators.diffusion_process import clean_and_noise
 
 
-class ExactDdim(DDIMScheduler):  # type: ignore[misc]
+class ExactDdim(DDIMScheduler):
     """`DDIMScheduler` whose previous time is the next one visited, and whose noise is that of the clipped x_0."""
+
+    config: Any
+    timesteps: Tensor
+    alphas_cumprod: Tensor
+    final_alpha_cumprod: Tensor
+    _threshold_sample: Any
 
     def step(
         self,

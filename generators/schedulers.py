@@ -141,7 +141,8 @@ def betas_of(config: Mapping[str, Any]) -> Tensor:
     from diffusers import DDPMScheduler
 
     keys = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "rescale_betas_zero_snr")
-    found: Tensor = DDPMScheduler(**{key: config[key] for key in keys if key in config}).betas
+    made: Any = DDPMScheduler
+    found: Tensor = made(**{key: config[key] for key in keys if key in config}).betas
     return found
 
 
