@@ -10,7 +10,7 @@ import typer
 
 from decoder.errors import Stopped, UsageError
 from ui.cli import generate_draw, generate_sample
-from ui.cli.generate_options import Run, Set, open_run, options_from, require_generators
+from ui.cli.generate_options import STEP, Run, Set, open_run, options_from, require_generators
 from ui.cli.main import COMMANDS, new_app
 from ui.cli.options import Debug, Json
 from ui.cli.output import print_json, print_table, print_text, remark
@@ -62,6 +62,7 @@ def evaluate(
     folder, options = open_run(run), options_from(given)
     require_generators()
     from generators.evaluate import evaluate as judge
+
     from ui.cli.generate_figures import evaluation_rows
     from ui.cli.output import spinner
 
@@ -93,6 +94,7 @@ def compare(
     numbers = seeds_from(seeds)
     require_generators()
     from generators.compare import compare as hold
+
     from ui.cli.output import spinner
 
     with spinner("comparing"):
@@ -123,9 +125,9 @@ def seeds_from(text: str) -> list[int]:
     try:
         found = [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise UsageError("reading the command line", f"--seeds {text!r} is no list of numbers", "Write 0,1,2") from error
+        raise UsageError(STEP, f"--seeds {text!r} is no list of numbers", "Write 0,1,2") from error
     if len(set(found)) != len(found) or min(found) < 0:
-        raise UsageError("reading the command line", f"--seeds {text!r}: each once, from 0 up", "Write 0,1,2")
+        raise UsageError(STEP, f"--seeds {text!r} names a seed twice, or one below 0", "Write 0,1,2")
     return found
 
 

@@ -49,9 +49,9 @@ def add_to(app: typer.Typer) -> None:
 
 def draw(
     prompt: Prompt,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="A PNG; several are numbered.")
-    ] = Path("picture.png"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A PNG; several are numbered.")] = Path(
+        "picture.png"
+    ),
     model: Model = "",
     revision: Revision = "",
     unpinned: Annotated[bool, typer.Option("--unpinned", help="Take a hub's model without a commit.")] = False,
@@ -203,9 +203,7 @@ def _say(pictures: list[Picture], files: list[Path], json: bool) -> None:
     said = pictures[0].metadata
     if said.original_prompt:
         remark(f"drawn from: {said.prompt}")
-    print_table(
-        ("file", "seed"), [(str(file), str(p.metadata.seed)) for file, p in zip(files, pictures, strict=True)]
-    )
+    print_table(("file", "seed"), [(str(file), str(p.metadata.seed)) for file, p in zip(files, pictures, strict=True)])
     for note in dict.fromkeys(note for picture in pictures for note in picture.metadata.notes):
         remark(note)
 

@@ -1,4 +1,4 @@
-"""What the commands of `hearth generate` read from the command line alike: runs, options of sampling, labels, a seed."""
+"""What the commands of `hearth generate` read from the command line alike: runs, options, labels, a seed."""
 
 from __future__ import annotations
 

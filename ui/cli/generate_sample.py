@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from decoder.runs.folder import RunFolder
     from generators.model import GenerativeModel
+    from generators.pictures import Pictures
 
 MOST = 10_000
 """Pictures of one command; more than can be looked at."""
@@ -45,9 +46,7 @@ def sample(
     labels: Annotated[
         str, typer.Option(help="Classes by name or number, with commas; in turn.", show_default=False)
     ] = "",
-    prompt: Annotated[
-        list[str] | None, typer.Option(help="A caption; several take turns.", show_default=False)
-    ] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="A caption; several take turns.", show_default=False)] = None,
     images: Annotated[
         str,
         typer.Option(
@@ -124,7 +123,7 @@ def _code(folder: RunFolder, model: GenerativeModel, text: str, labels: Tensor |
     return latent_space.latent_of(model, held.floats()[int(number)], own)
 
 
-def _held_out(folder: RunFolder) -> Any:
+def _held_out(folder: RunFolder) -> Pictures:
     """The pictures that the run's training did not see."""
     from generators.data import load_pictures
     from generators.recipe import load_recipe
@@ -142,8 +141,7 @@ def _inputs(folder: RunFolder, model: GenerativeModel, source: str, count: int) 
             raise UsageError(STEP, f"--images is given, and {model.family} translates no pictures", "Leave it out")
         return None
     if not source:
-        found: Tensor = _held_out(folder).floats()[:count]
-        return found
+        return _held_out(folder).floats()[:count]
     from generators.data import read_pictures
 
     return read_pictures(source, model.shape.size, 1 if model.shape.channels == 1 else 3, count).floats()
