@@ -63,7 +63,7 @@ def evaluate(
     require_generators()
     from generators.evaluate import evaluate as judge
 
-    from ui.cli.generate_figures import evaluation_rows
+    from ui.cli.generate_figures import HEADS, evaluation_rows
     from ui.cli.output import spinner
 
     with spinner("judging"):
@@ -72,7 +72,7 @@ def evaluate(
     if json:
         print_json(plain)
         return
-    print_table(("figure", "value", "95% interval"), evaluation_rows(plain))
+    print_table(HEADS, evaluation_rows(plain))
     remark(f"all of it: {folder.path / 'evaluation.json'}")
 
 

@@ -1,27 +1,37 @@
-"""An evaluation as rows of a table, whatever figures it has."""
+"""An evaluation as rows of a table: a figure a row, of both judges, each beside what real pictures score."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-
-def evaluation_rows(plain: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """A figure a row: its name, its value, its interval where it has one. Texts and numbers are rows, too."""
-    return list(_rows(plain, ""))
+HEADS = ("figure", "first judge", "real pictures", "second judge", "real pictures")
+SIDES = (("first", "measures"), ("first", "floor"), ("second", "measures"), ("second", "floor"))
 
 
-def _rows(values: Mapping[str, Any], before: str) -> Iterator[tuple[str, str, str]]:
-    for name, value in values.items():
-        called = f"{before}{name}"
-        if isinstance(value, Mapping) and "value" in value:
-            low, high = value.get("low"), value.get("high")
-            yield called, _number(value["value"]), "" if low is None else f"{_number(low)} to {_number(high)}"
-        elif isinstance(value, Mapping):
-            yield from _rows(value, f"{called}, ")
-        elif value is not None and not isinstance(value, list | tuple):
-            yield called, _number(value), ""
+def evaluation_rows(plain: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The rows of an evaluation as data; what a judge's features are comes first, the family's own figures last."""
+    columns = [plain[judge][side] for judge, side in SIDES]
+    rows: list[tuple[str, ...]] = [("judge", plain["first"]["judge"], "", plain["second"]["judge"], "")]
+    for name, value in columns[0].items():
+        if isinstance(value, Mapping):
+            rows.append((name, *(shown(column.get(name)) for column in columns)))
+        elif isinstance(value, int | float):
+            rows.append((name, *(f"{column.get(name, '')}" for column in columns)))
+    return rows + [(name, shown(value), "", "", "") for name, value in plain.get("figures", {}).items()]
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def shown(value: Any) -> str:
+    """A figure with its interval, a number, or nothing."""
+    if isinstance(value, Mapping):
+        low, high = value.get("low"), value.get("high")
+        interval = f" ({number(low)} to {number(high)})" if low is not None and high is not None else ""
+        return f"{number(value.get('value'))}{interval}"
+    return number(value)
+
+
+def number(value: Any) -> str:
+    """Three digits that count."""
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, int | float) else str(value)
