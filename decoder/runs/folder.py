@@ -127,9 +127,7 @@ def check_run(folder: RunFolder, fingerprint: str, resume: bool) -> None:
         raise RecipeError(STEP, f"the run in {path} is of another recipe", "Resume with the recipe.yaml in it")
 
 
-def open_run(
-    folder: RunFolder, plain: Mapping[str, Any], fingerprint: str, resume: bool = False, **about: Any
-) -> None:
+def open_run(folder: RunFolder, plain: Mapping[str, Any], fingerprint: str, resume: bool = False, **about: Any) -> None:
     """Make the run's folder where there is none, with its recipe (`plain` data) and what is noted `about` it.
 
     Raises:
