@@ -1,5 +1,7 @@
 """Ways between codes: closed forms, what holds for any codes, and pictures of real models."""
 
+# ruff: noqa: E402  # imports come after the skips
+
 import math
 
 import pytest

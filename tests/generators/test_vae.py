@@ -1,5 +1,7 @@
 """The VAE as a family: what it is built of, what it draws, what it says of held-out pictures."""
 
+# ruff: noqa: E402  # imports come after the skips
+
 import math
 from dataclasses import replace
 
