@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from alignment import report
+from decoder.runs.markdown import cell, fenced, table
 
 if TYPE_CHECKING:
     from alignment.report import Gathered, Watched
@@ -29,28 +28,6 @@ def to_markdown(gathered: Gathered) -> str:
     for title, body in sections:
         parts += [f"## {title}", body] if body else []
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; empty without rows. Without a head, of names and values."""
-    lines = ["| " + " | ".join(map(cell, row)) + " |" for row in rows]
-    if not lines:
-        return ""
-    head = head or ("what", "value")
-    return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *lines])
-
-
-def cell(text: str) -> str:
-    """Text on one line with nothing that Markdown or HTML would read."""
-    text = re.sub(r"\s+", " ", text).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*_\[\]|])", r"\\\1", text)
-
-
-def fenced(text: str) -> str:
-    """Text as it is, in a fence longer than any that it holds."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{text}\n{fence}"
 
 
 def _watched(watched: Watched | None) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment.report_markdown import cell
-from alignment.report_markdown import table as markdown_table
 from decoder.errors import CheckpointFailed
+from decoder.runs.markdown import cell
+from decoder.runs.markdown import table as markdown_table
 from decoder.runs.page import page, plots, table
 from decoder.runs.plots import COLOURS, draw
 

@@ -1,52 +1,32 @@
-"""One trainer for every family: train(recipe) -> the run's folder."""
+"""One trainer for every family: train(recipe) -> the run's folder.
+
+Everything that can be refused is looked at before the run's folder is made: recipe, data, model, sampling options.
+Then it trains, from the last whole checkpoint where it is resumed, and leaves the result, its figures and its report.
+"""
 
 from __future__ import annotations
 
-import time
-
-from decoder.runs.folder import RunFolder, open_run
-from generators.recipe import as_plain, fingerprint, folder_of
+from decoder.runs.folder import RunFolder
 from generators.sections import Recipe
+from generators.trainer_progress import Progress, Watcher
+
+__all__ = ["Progress", "train"]
 
 
-def train(recipe: Recipe, resume: bool = False) -> RunFolder:
+def train(recipe: Recipe, resume: bool = False, watch: Watcher | None = None) -> RunFolder:
     """Train a recipe's model in this process and return its run's folder, whose `model` is the result.
 
+    A run that has finished is left as it is. SIGTERM and SIGINT end a run after a checkpoint.
+
+    Args:
+        resume: go on with the run in the recipe's folder; where there is none, begin it.
+        watch: told of the progress after each step, in this thread.
+
     Raises:
-        GeneratorError, RecipeError: the recipe or the data cannot be used.
-        TrainingError: the run did not end as it should; its last checkpoint is whole.
+        GeneratorError, RecipeError: the recipe or the data cannot be used; nothing was written.
+        Diverged, CheckpointFailed, Stopped: the run ended before its time; its last checkpoint is whole.
+        TrainingError: memory is full, or a checkpoint cannot be read.
     """
-    import torch
+    from generators.trainer_run import run_training
 
-    from generators.data import load_pictures
-    from generators.families import family_class, family_config
-
-    cls, config = family_class(recipe.family), family_config(recipe.family, recipe.model)
-    split = load_pictures(recipe.data)
-    folder = folder_of(recipe)
-    open_run(folder, as_plain(recipe), fingerprint(recipe), resume, family=recipe.family, name=recipe.name)
-    torch.manual_seed(recipe.seed)
-    torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
-    model = cls.build(config, split.train)
-    budget, limit = recipe.training.budget_seconds, recipe.training.max_steps
-    optimizers: dict[str, torch.optim.Optimizer] = {}
-    step, spent = 0, 0.0
-    while (not limit or step < limit) and (not budget or spent < budget):
-        begun = time.process_time()
-        for phase in model.phases(max(step / limit if limit else 0, spent / budget if budget else 0)):
-            if phase.name not in optimizers:
-                model.before(phase.name, split.train)
-                weights = [p for part in phase.parts for p in getattr(model, part).parameters()]
-                optimizers[phase.name] = torch.optim.AdamW(
-                    weights, phase.learning_rate, phase.betas, weight_decay=phase.weight_decay
-                )
-            for _ in range(phase.repeats):
-                index = torch.randint(len(split.train), (recipe.training.batch_size,))
-                losses = model(phase.name, split.train.batch(index))
-                optimizers[phase.name].zero_grad(set_to_none=True)
-                losses["loss"].backward()
-                optimizers[phase.name].step()
-        step, spent = step + 1, spent + time.process_time() - begun
-    model.save(folder.model)
-    folder.note(status="finished", steps=step, seconds=spent)
-    return folder
+    return run_training(recipe, resume, watch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -21,6 +22,8 @@ th { color: var(--faint); font-weight: 500; }
 .wide { overflow-x: auto; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
 .plot { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .5rem; }
+.pictures { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; }
+figure img { max-width: 100%; image-rendering: pixelated; } figcaption { color: var(--faint); font-size: .85rem; }
 .plot svg { width: 100%; height: auto; display: block; }
 .alarm { border-left: .3rem solid var(--alarm); color: var(--alarm); padding: .5rem .9rem; margin: 1rem 0; }
 .sample { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .9rem;
@@ -30,15 +33,18 @@ pre { margin: .2rem 0; white-space: pre-wrap; overflow-wrap: anywhere; font: 13p
 pre.response { border-left: .2rem solid #3987d6; padding-left: .7rem; margin-top: .5rem; }
 """
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+PICTURES = "; img-src data:"
+"""Added to the policy of a page that carries pictures within itself."""
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """A whole page; `body` is HTML already."""
+def page(title: str, body: Iterable[str], pictures: bool = False) -> str:
+    """A whole page; `body` is HTML already. With `pictures` it may show those of `picture`."""
+    policy = POLICY + PICTURES if pictures else POLICY
     parts = "\n".join(part for part in body if part)
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{escape(title)}</h1>\n{parts}\n</body>\n</html>\n"
     )
@@ -54,6 +60,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         return ""
     top = "<tr>" + "".join(f'<th scope="col">{escape(text)}</th>' for text in head) + "</tr>" if head else ""
     return f'<div class="wide"><table>{top}{"".join(lines)}</table></div>'
+
+
+def picture(png: bytes, text: str) -> str:
+    """A PNG that the page carries within itself; `text` says what it shows."""
+    data = b64encode(png).decode("ascii")
+    told = escape(text, quote=True)
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{told}"><figcaption>{told}</figcaption></figure>'
 
 
 def plots(drawn: Iterable[str]) -> str:

@@ -1,0 +1,197 @@
+"""What a run looked like: report.md, and report.html, which stands alone and runs nothing.
+
+Whatever run.json, metrics.jsonl, evaluation.json and samples/ hold is shown; what is not there is left out, not drawn
+as nothing. The same files give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from decoder.errors import CheckpointFailed
+from decoder.runs.folder import RunFolder
+from decoder.runs.metric_series import Series, is_figure, read_series
+
+GRIDS = 8
+"""Sample grids that a report shows, spread over the run."""
+BESIDE = ("progress", "seconds")
+"""What stands in every line of metrics.jsonl to say where in the run it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """All that a report shows, from a run's folder.
+
+    Attributes:
+        state: run.json.
+        recipe: recipe.yaml as data; empty when there is none.
+        series: figures of metrics.jsonl by name.
+        evaluation: evaluation.json; empty when there is none.
+        grids: (step, file) of sample grids.
+    """
+
+    state: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    series: Mapping[str, Series]
+    evaluation: Mapping[str, Any]
+    grids: Sequence[tuple[int, Path]]
+
+
+def write_report(run: RunFolder | str | Path) -> Path:
+    """Write report.md and report.html into a run's folder, and return the path of report.html.
+
+    Raises:
+        CheckpointFailed: the disk refuses.
+        MissingExtra: matplotlib is not installed.
+    """
+    from generators.report_html import to_html
+    from generators.report_markdown import to_markdown
+
+    folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
+    gathered = gather(folder)
+    page = folder.path / "report.html"
+    for file, text in ((folder.path / "report.md", to_markdown(gathered)), (page, to_html(gathered))):
+        aside = file.with_name("." + file.name)
+        try:
+            aside.write_text(text, encoding="utf-8")
+            aside.replace(file)
+        except OSError as error:
+            raise CheckpointFailed("writing the report", str(error), "Free some space") from error
+    return page
+
+
+def gather(folder: RunFolder) -> Gathered:
+    """Read a run's folder; of a long run, bounded parts."""
+    found = read_series(folder.metrics_file)
+    return Gathered(
+        state=_object(folder.state_file),
+        recipe=_recipe(folder.path / "recipe.yaml"),
+        series={name: series for name, series in found.items() if name not in BESIDE},
+        evaluation=_object(folder.path / "evaluation.json"),
+        grids=_grids(folder.path / "samples"),
+    )
+
+
+def header(gathered: Gathered) -> list[tuple[str, str]]:
+    """(what, value) of the report's head, of what is known."""
+    state, recipe = gathered.state, gathered.recipe
+    parameters, versions = state.get("parameters"), state.get("versions")
+    seconds = state.get("seconds")
+    known = [
+        ("family", state.get("family")),
+        ("status", state.get("status")),
+        ("error", state.get("error")),
+        ("ended", {"early": "early: no better bound", "alarm": "by an alarm"}.get(str(state.get("ended")))),
+        ("steps", state.get("steps")),
+        ("weights of step", state.get("result_step") if state.get("result_step") != state.get("steps") else None),
+        ("seconds of training", f"{seconds:.1f}" if isinstance(seconds, float) else None),
+        ("parameters", parameters.get("all") if isinstance(parameters, Mapping) else None),
+        ("seed", recipe.get("seed")),
+        ("recipe", str(state.get("recipe_sha256") or "")[:16]),
+        ("begun", _utc(state.get("started"))),
+        ("ended at", _utc(state.get("finished"))),
+        ("versions", ", ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, Mapping) else None),
+    ]
+    return [(name, str(value)) for name, value in known if value not in (None, "")]
+
+
+def alarms(gathered: Gathered) -> list[str]:
+    """What the report warns of, a sentence each."""
+    rung = gathered.state.get("alarms")
+    found = [f"step {each['step']}: {each['text']}" for each in rung] if isinstance(rung, list) else []
+    if gathered.state.get("status") == "failed":
+        found.append(f"the run failed: {gathered.state.get('error') or 'no reason was noted'}")
+    return found
+
+
+def data_figures(gathered: Gathered) -> list[tuple[str, str]]:
+    """(what, value) of run.json's data; lists are told by their length."""
+    data = gathered.state.get("data")
+    if not isinstance(data, Mapping):
+        return []
+    return [(str(k), str(v)) for k, v in data.items() if not isinstance(v, (list, dict)) and v not in ("", 0)]
+
+
+def skipped(gathered: Gathered) -> list[str]:
+    """The pictures that were left out, and why."""
+    data = gathered.state.get("data")
+    found = data.get("skipped_pictures") if isinstance(data, Mapping) else None
+    return [str(each) for each in found] if isinstance(found, list) else []
+
+
+def final_figures(gathered: Gathered) -> list[tuple[str, str]]:
+    """(what, value) of run.json's metrics: held-out figures of the model that was kept."""
+    metrics = gathered.state.get("metrics")
+    return [(str(name), figure(value)) for name, value in metrics.items()] if isinstance(metrics, Mapping) else []
+
+
+def evaluation_figures(gathered: Gathered) -> list[tuple[str, str]]:
+    """(what, value with its interval) of evaluation.json, however deep it is nested."""
+    return list(_figures(gathered.evaluation, ""))
+
+
+def ranges(gathered: Gathered) -> list[tuple[str, ...]]:
+    """(figure, first, last, lowest, highest, values) of each series."""
+    found = []
+    for name, series in sorted(gathered.series.items()):
+        values = (series.first, series.last, min(series.lows), max(series.highs))
+        found.append((name, *map(figure, values), str(series.count)))
+    return found
+
+
+RANGE_HEAD = ("figure", "first", "last", "lowest", "highest", "values")
+
+
+def figure(value: Any) -> str:
+    """A number with four digits; anything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _figures(found: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:
+    for name, value in found.items():
+        told = f"{where}{name}"
+        if isinstance(value, Mapping) and is_figure(value.get("value")):
+            low, high = value.get("low"), value.get("high")
+            interval = f" [{figure(low)}, {figure(high)}]" if is_figure(low) and is_figure(high) else ""
+            yield told, figure(value["value"]) + interval
+        elif isinstance(value, Mapping):
+            yield from _figures(value, f"{told} / ")
+        elif value is not None and not isinstance(value, list):
+            yield told, figure(value)
+
+
+def _grids(folder: Path) -> list[tuple[int, Path]]:
+    """Spread over the run, first and last among them."""
+    found = sorted((int(p.stem[5:]), p) for p in folder.glob("step-*.png") if p.stem[5:].isdigit())
+    last = len(found) - 1
+    chosen = sorted({round(i * last / max(1, GRIDS - 1)) for i in range(GRIDS)}) if found else []
+    return [found[i] for i in chosen]
+
+
+def _object(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _recipe(file: Path) -> dict[str, Any]:
+    from decoder.yaml_data import BadYaml, read_yaml
+
+    try:
+        found = read_yaml(file.read_text(encoding="utf-8")).plain()
+    except (OSError, UnicodeDecodeError, BadYaml):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _utc(moment: Any) -> str | None:
+    if not isinstance(moment, (int, float)):
+        return None
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
