@@ -26,7 +26,8 @@ class PatchConv(nn.Linear):
     def forward(self, images: Tensor) -> Tensor:
         """The pictures' features."""
         patches = unfold(images, 4, padding=1, stride=2).transpose(1, 2)
-        return super().forward(patches).transpose(1, 2).unflatten(2, (images.shape[2] // 2, images.shape[3] // 2))
+        features = super().forward(patches).transpose(1, 2)
+        return features.reshape(len(images), -1, images.shape[2] // 2, images.shape[3] // 2)
 
 
 class ConvGenerator(nn.Module):

@@ -29,8 +29,8 @@ class ConditionalBatchNorm(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """x [n, features, h, w], normalised, then scaled and moved by each picture's own condition."""
         gain, bias = self.gain(condition), self.bias(condition)
-        normalised: Tensor = self.norm(x)
-        return normalised * (1 + gain)[:, :, None, None] + bias[:, :, None, None]
+        moved: Tensor = self.norm(x) * (1 + gain)[:, :, None, None] + bias[:, :, None, None]
+        return moved
 
 
 class UpBlock(nn.Module):
@@ -72,7 +72,8 @@ class ConditionalGenerator(nn.Module):
         x = self.unflatten(self.first(condition))
         for block in self.blocks:
             x = block(x, condition)
-        return self.last(relu(self.norm(x, condition))).tanh()
+        pictures: Tensor = self.last(relu(self.norm(x, condition))).tanh()
+        return pictures
 
 
 class ProjectionDiscriminator(nn.Module):
@@ -94,5 +95,5 @@ class ProjectionDiscriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """How real each picture looks as one of its class."""
         seen = self.trunk(images)
-        whole: Tensor = self.score(seen)[:, 0]
-        return whole + (self.classes(labels) * seen).sum(1)
+        scores: Tensor = self.score(seen)[:, 0] + (self.classes(labels) * seen).sum(1)
+        return scores
