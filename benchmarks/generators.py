@@ -82,7 +82,7 @@ DRAWN = {"ddpm-digits": (("ddim-50", 50), ("ddim-10", 10))}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     asked = _arguments(arguments)
-    names = list(dict.fromkeys(bar.recipe for bar in BARS)) + ["pix2pix-digits", "cyclegan-digits"]
+    names = dict.fromkeys([*(bar.recipe for bar in BARS), "pix2pix-digits", "cyclegan-digits"])
     recipes = [load_recipe(name) for name in names if not asked.only or name in asked.only]
     seeds = [int(seed) for seed in asked.seeds.split(",")]
     entries = list(run_all(recipes, seeds, Path(asked.output), lambda line: print(line, file=sys.stderr, flush=True)))
@@ -113,17 +113,24 @@ def _figures(of: Sequence[tuple[Entry, Mapping[str, Any]]]) -> None:
     """All figures, each judge beside its floor, and what the family says of itself."""
     for judge in JUDGES:
         for side in ("measures", "floor"):
-            said = []
-            for key, first in of[0][1][judge][side].items():
-                if isinstance(first, Mapping):
-                    said.append(f"{key} {'/'.join(f'{e[judge][side][key]["value"]:.3f}' for _, e in of)}")
-            print(f"{judge} judge, {side} (n={of[0][1][judge][side]['n']}): {', '.join(said)}")
+            sides = [evaluation[judge][side] for _, evaluation in of]
+            keys = [key for key, value in sides[0].items() if isinstance(value, Mapping)]
+            said = [f"{key} {_numbers([each[key]['value'] for each in sides])}" for key in keys]
+            print(f"{judge} judge, {side} (n={sides[0]['n']}): {'; '.join(said)}")
     for key in of[0][1]["figures"]:
-        print(f"{key}: {', '.join(f'{e["figures"][key]:.4f}' for _, e in of)}")
+        print(f"{key}: {_numbers([evaluation['figures'][key] for _, evaluation in of])}")
     for title, read in (("training, CPU s", "seconds"), ("steps", "steps")):
         print(f"{title}: {', '.join(f'{entry.folder.state.get(read, 0):.0f}' for entry, _ in of)}")
     rung = [alarm["kind"] for entry, _ in of for alarm in entry.folder.state.get("alarms") or ()]
     print(f"alarms: {', '.join(rung) or 'none'}")
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.3f}" for value in values)
+
+
+def _told(reached: bool) -> str:
+    return "reached" if reached else "MISSED"
 
 
 def _drawn(entry: Entry, full: bool) -> dict[str, dict[str, float]]:
