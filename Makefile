@@ -18,11 +18,11 @@ define install_torch
   else $(1)/bin/python -m pip install -qq torch==2.13.0; fi; fi
 endef
 
-.PHONY: help chat test lint bench align vllm ui clean
+.PHONY: help chat test lint bench align generate vllm ui clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 chat: $(VENV)/.rag ## chat with a knowledge base; DOCS=path for your own files, Q="question" for one answer
 	@$(BIN)/hearth $(if $(Q),ask,chat) --docs "$$DOCS" $(if $(Q),-- "$$Q")
@@ -38,6 +38,8 @@ bench: $(VENV)/.dev ## measure; benchmarks/README.md says what, and which take l
 	@for file in imports concurrency documents charsets ocr code_passages reindex sandbox injection grammar kills retrieval answers extraction self_consistency; do echo "== $$file"; $(BIN)/python -m benchmarks.$$file || exit 1; done
 
 align: $(VENV)/.align ## add what training needs: `hearth align`
+
+generate: $(VENV)/.generate ## add what making pictures needs: `hearth generate`
 
 vllm: $(VENV_VLLM)/.installed ## make the environment that `hearth serve` runs vLLM in
 
@@ -59,6 +61,10 @@ $(VENV)/.rag: $(VENV)/bin/python $(INPUTS)
 $(VENV)/.align: $(VENV)/.rag $(INPUTS)
 	@echo "Adding what training needs to .venv ..."
 	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[align,agents]' && touch $@
+
+$(VENV)/.generate: $(VENV)/.rag $(INPUTS)
+	@echo "Adding what making pictures needs to .venv ..."
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[generate,agents]' && touch $@
 
 $(VENV)/.dev: $(VENV)/.rag $(INPUTS)
 	@echo "Adding the developer's tools to .venv ..."

@@ -6,7 +6,15 @@ the copy that scikit-learn carries.
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
+from generators.data_entries import Entry, Found
 from generators.pictures import Pictures
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -27,3 +35,16 @@ def read_digits(size: int = 16) -> Pictures:
         class_names=NAMES,
         source="scikit-learn digits",
     )
+
+
+def find_digits(size: int = 16) -> Found:
+    """The same as entries, each of its size already, called `three/17` and so on."""
+    digits = read_digits(size)
+    labels = [NAMES[label] for label in digits.labels.tolist()] if digits.labels is not None else []
+    grey = digits.images[:, 0].numpy()
+    entries = [Entry(f"{name}/{i}", partial(_pixels, grey[i]), name) for i, name in enumerate(labels)]
+    return Found(tuple(entries), (), digits.source, NAMES)
+
+
+def _pixels(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return values

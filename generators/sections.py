@@ -13,10 +13,11 @@ class DataSection:
 
     Attributes:
         source: `digits` (scikit-learn's, the default, which needs nothing), a folder of pictures (sub-folders are
-            classes), `idx:IMAGES[,LABELS]` (as MNIST's, gzip or not), `zip:FILE` or
-            `hub:name[@revision][:config][:split]`.
+            classes), `idx:IMAGES[,LABELS]` (as MNIST's, gzip or not; or `idx:FOLDER` that holds MNIST's files),
+            `zip:FILE` or `hub:name[@revision][:config][:split]`.
         size: pictures are resized to size x size pixels.
         channels: 1 for grey, 3 for colour.
+        background: what shows where a picture is transparent.
         captions: a CSV or JSONL file with the columns `file` and `caption`; or `classes` for captions made from the
             class names, or `paths` for captions made from the words of the paths.
         targets: a second domain for translation: another folder, or `outline` or `colour`, which are made from the
@@ -33,6 +34,7 @@ class DataSection:
     source: str = "digits"
     size: int = 16
     channels: Literal[1, 3] = 1
+    background: Literal["white", "black"] = "white"
     captions: str = ""
     targets: str = ""
     pairing: Literal["paired", "unpaired"] = "paired"

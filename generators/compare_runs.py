@@ -1,0 +1,95 @@
+"""Several recipes, each with several seeds, trained and evaluated in turn; finished runs are not made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from decoder.errors import RecipeError
+from decoder.runs.folder import RunFolder
+from generators.recipe import fingerprint
+from generators.sections import Recipe
+
+if TYPE_CHECKING:
+    from generators.trainer_progress import Progress
+
+STEP = "comparing"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One recipe with one seed, trained and evaluated.
+
+    Attributes:
+        recipe: as it was run, with its seed, budget and output.
+        folder: its run's.
+        evaluation: evaluation.json.
+    """
+
+    recipe: Recipe
+    folder: RunFolder
+    evaluation: Mapping[str, Any]
+
+
+def with_budget(recipe: Recipe, seconds: float) -> Recipe:
+    """The recipe with `seconds` CPU seconds of training and no limit of steps; 0 leaves it as it is."""
+    training = replace(recipe.training, budget_seconds=seconds, max_steps=0) if seconds else recipe.training
+    return replace(recipe, training=training)
+
+
+def check_comparable(recipes: Sequence[Recipe]) -> None:
+    """Refuse recipes whose figures would not be of the same pictures. Raises RecipeError."""
+    if not recipes:
+        raise RecipeError(STEP, "no recipe is given", "Name two or more")
+    names = [recipe.name for recipe in recipes]
+    for name in {name for name in names if names.count(name) > 1}:
+        raise RecipeError(STEP, f"two recipes are called {name}", "Give each a name of its own")
+    first = replace(recipes[0].data, captions="")
+    for recipe in recipes[1:]:
+        if replace(recipe.data, captions="") != first:
+            cause = f"{recipe.name} and {recipes[0].name} are of different pictures"
+            raise RecipeError(STEP, cause, "Give them the same `data` section (captions may differ)")
+
+
+def run_all(
+    recipes: Iterable[Recipe],
+    seeds: Sequence[int],
+    output: Path,
+    told: Callable[[str], None] = lambda line: None,
+    watch: Callable[[Progress], None] | None = None,
+) -> Iterator[Entry]:
+    """Each recipe with each seed, seeds outermost, in `output`/NAME-SEED. What is finished there is used as it is.
+
+    Args:
+        told: is given a line before each run begins.
+        watch: is given the progress of each run, as by `train`.
+
+    Raises:
+        GeneratorError, RecipeError, TrainingError: as `train` and `evaluate`.
+    """
+    for seed in seeds:
+        for recipe in recipes:
+            placed = replace(recipe, seed=seed, output=str(output / f"{recipe.name}-{seed}"))
+            yield _one(placed, told, watch)
+
+
+def _one(recipe: Recipe, told: Callable[[str], None], watch: Callable[[Progress], None] | None) -> Entry:
+    from generators.evaluate import evaluate, read_evaluation
+    from generators.train import train
+
+    folder = RunFolder(Path(recipe.output))
+    state = folder.state
+    same = state.get("recipe_sha256") == fingerprint(recipe)
+    if state and not same:
+        raise RecipeError(STEP, f"{folder.path} holds a run of another recipe", "Give another output")
+    if state.get("status") not in ("finished", "alarm"):
+        told(f"{recipe.name}, seed {recipe.seed}: training")
+        train(recipe, resume=bool(state), watch=watch)
+    found = read_evaluation(folder)
+    if found is None:
+        told(f"{recipe.name}, seed {recipe.seed}: evaluating")
+        evaluate(folder)
+        found = read_evaluation(folder)
+    return Entry(recipe, folder, found or {})
