@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,14 +47,13 @@ def open_watch(recipe: Recipe, split: Split) -> AlarmWatch | None:
     """The alarms that the recipe asks for; None where it evaluates only at the end, or asks for none."""
     section: AlarmSection = recipe.alarms
     watched = (section.collapse, section.posterior_collapse, section.memorisation, section.overfitting)
-    if not recipe.training.evaluate_every or not any(watched):
+    if not recipe.training.evaluate_every or not any(watched) or find_spec("generators.alarms") is None:
         return None
-    from generators.alarms import Watch
-    from generators.judge import judge_for
-
+    alarms, judges = import_module("generators.alarms"), import_module("generators.judge")
     with untouched_randomness():
-        judge = judge_for(split.train) if section.collapse or section.memorisation else None
-    return Watch(section, split, judge)
+        judge = judges.judge_for(split.train) if section.collapse or section.memorisation else None
+    watch: AlarmWatch = alarms.Watch(section, split, judge)
+    return watch
 
 
 @dataclass(slots=True)
