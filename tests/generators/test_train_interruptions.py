@@ -18,7 +18,7 @@ import torch
 from decoder.errors import CheckpointFailed, Diverged, Stopped, TrainingError
 from decoder.runs.checkpoints import is_whole, step_of
 from generators import families
-from generators.recipe import folder_of
+from generators.recipe import folder_of, load_recipe
 from generators.train import train
 
 HERE = Path(__file__).parent
@@ -110,6 +110,48 @@ def test_a_run_that_a_signal_ended_and_that_was_gone_on_with_equals_one_that_was
     assert broken.state["result_step"] == whole.state["result_step"]
     if family == "toy_autoencoder":
         assert toys.ToyAutoencoder.calls == ["all", "all"]  # once a run, although the second was begun twice
+
+
+@pytest.mark.parametrize("name", ["dcgan-digits", "cyclegan-digits"])
+def test_real_families_go_on_as_exactly_with_what_they_remember_in_their_buffers(tmp_path, name):
+    def made(output):
+        settings = {"max_steps": 4, "budget_seconds": 0, "batch_size": 4, "evaluate_every": 0, "threads": 1}
+        return load_recipe(name, [f"output={tmp_path / output}", *(f"training.{k}={v}" for k, v in settings.items())])
+
+    whole = train(made("whole"))
+    with pytest.raises(Stopped):
+        train(made("broken"), watch=at(1, lambda: signal.raise_signal(signal.SIGTERM)))
+    broken = train(made("broken"), resume=True)
+    assert same(weights(broken.model), weights(whole.model)) and lines(broken) == lines(whole)
+
+
+class ThirdLook:
+    """An alarm that rings at the third look, and must remember how often it has looked."""
+
+    def __init__(self):
+        self.looks = 0
+
+    def look(self, step, progress, samples, losses, figures):
+        from types import SimpleNamespace
+
+        self.looks += 1
+        text = f"{float(samples.sum()):.6f} {sorted(losses.items())}"
+        return [SimpleNamespace(kind="third", step=step, text=text, figures={})] if self.looks == 3 else []
+
+    def state(self):
+        return {"looks": self.looks}
+
+    def restore(self, state):
+        self.looks = state["looks"]
+
+
+def test_alarms_go_on_with_what_they_have_seen(tmp_path, toys, monkeypatch):
+    monkeypatch.setattr("generators.trainer_run.open_watch", lambda recipe, split: ThirdLook())
+    made = [toys.recipe(tmp_path / name, "toy_gan", training={"evaluate_every": 2}) for name in ("whole", "broken")]
+    whole = train(made[0])
+    with pytest.raises(Stopped):
+        train(made[1], watch=at(4, lambda: signal.raise_signal(signal.SIGTERM)))
+    assert train(made[1], resume=True).state["alarms"] == whole.state["alarms"] and whole.state["alarms"][0]["step"] == 6
 
 
 def test_the_signals_own_way_comes_back_afterwards(tmp_path, toys):
