@@ -42,7 +42,9 @@ def with_budget(recipe: Recipe, seconds: float) -> Recipe:
 def check_comparable(recipes: Sequence[Recipe]) -> None:
     """Refuse recipes whose figures would not be of the same pictures. Raises RecipeError."""
     if not recipes:
-        raise RecipeError(STEP, "no recipe is given", "Name two or more, as in: hearth generate compare vae-digits ddpm-digits")
+        raise RecipeError(
+            STEP, "no recipe is given", "Name two or more, as in: hearth generate compare vae-digits ddpm-digits"
+        )
     names = [recipe.name for recipe in recipes]
     for name in {name for name in names if names.count(name) > 1}:
         raise RecipeError(STEP, f"two recipes are called {name}", "Give each a name of its own")

@@ -32,7 +32,7 @@ from generators.latent_parts import (
     noise_schedule,
     sampling_schedule,
 )
-from generators.latent_text import caption_length, check_prompts, known_words, make_tokenizer
+from generators.latent_text import caption_length, check_prompts, known_part, known_words, make_tokenizer
 from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options
 from generators.pictures import Batch, Pictures
 
@@ -82,7 +82,7 @@ class LatentTextToImage(GenerativeModel):
         """Raises DataError without captions, RecipeError for sizes that do not fit."""
         words = known_words(pictures.captions, config.vocabulary)
         shape = DataShape.of(pictures)
-        return cls(config, shape, words, caption_length(pictures.captions), _captions_by_label(pictures))
+        return cls(config, shape, words, caption_length(pictures.captions), _captions_by_label(pictures, set(words)))
 
     def extra_config(self) -> dict[str, Any]:
         """The vocabulary, and captions to draw from."""
@@ -208,13 +208,13 @@ class LatentTextToImage(GenerativeModel):
         load_parts(self, folder)
 
 
-def _captions_by_label(pictures: Pictures) -> dict[str, list[str]]:
-    """The captions most used, by class name."""
+def _captions_by_label(pictures: Pictures, words: set[str]) -> dict[str, list[str]]:
+    """The captions most used, by class name, as far as their words are known."""
     if pictures.labels is None:
         names = [""] * len(pictures)
     else:
         names = [pictures.class_names[label] for label in pictures.labels.tolist()]
     counts: dict[str, Counter[str]] = {}
     for name, caption in zip(names, pictures.captions, strict=True):
-        counts.setdefault(name, Counter())[caption] += 1
+        counts.setdefault(name, Counter())[known_part(caption, words)] += 1
     return {name: [text for text, _ in counts[name].most_common(MOST_CAPTIONS)] for name in sorted(counts)}

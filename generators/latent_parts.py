@@ -60,6 +60,9 @@ class LatentConfig:
 def check_latent(config: LatentConfig, size: int) -> None:
     """Refuse settings of the U-Net that contradict each other or the latents. Raises RecipeError."""
     step, levels = "building the U-Net", len(config.channels)
+    if size % 8:
+        cause = f"pictures of {size} pixels: a StableDiffusionPipeline draws sides that 8 divides"
+        raise RecipeError(step, cause, "Change data.size")
     side = size // config.autoencoder.factor
     if len(config.attention) != levels:
         raise RecipeError(step, f"{len(config.attention)} of attention for {levels} levels", "Give one a level")
@@ -70,7 +73,8 @@ def check_latent(config: LatentConfig, size: int) -> None:
         cause = f"norm_groups {config.norm_groups} or heads {config.heads} does not divide {list(config.channels)}"
         raise RecipeError(step, cause, "Choose ones that do")
     if config.text_width % config.heads:
-        raise RecipeError(step, f"heads {config.heads} does not divide text_width {config.text_width}", "")
+        cause = f"heads {config.heads} does not divide text_width {config.text_width}"
+        raise RecipeError(step, cause, "Choose ones that fit")
     if not 0 <= config.autoencoder_share < 1:
         raise RecipeError(step, f"autoencoder_share is {config.autoencoder_share}", "Give a share from 0 to below 1")
 

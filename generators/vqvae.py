@@ -116,7 +116,7 @@ class VqVae(GenerativeModel):
 
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """First the autoencoder, then the prior over its codes."""
-        if progress < 1 - self.config.prior_share:
+        if not self.config.prior_share or progress < 1 - self.config.prior_share:
             return (Phase(AUTOENCODER, ("vq",), self.config.learning_rate),)
         return (Phase(PRIOR, ("prior",), self.config.prior_learning_rate, weight_decay=0.01),)
 
