@@ -1,0 +1,95 @@
+"""The convolutional networks that DCGAN and WGAN-GP share, and the parts they are made of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn.functional import unfold
+from torch.nn.utils.parametrizations import spectral_norm
+
+from generators.model import DataShape
+
+Norm = Literal["batch", "layer", "none"]
+
+
+class PatchConv(nn.Linear):
+    """A convolution 4x4 with stride 2 of few channels, [n, channels, h, w] -> [n, features, h/2, w/2].
+
+    It is a matrix product over patches: on a CPU, backward through the kernel for a single channel takes nine times
+    as long.
+    """
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__(16 * channels, features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The pictures' features."""
+        patches = unfold(images, 4, padding=1, stride=2).transpose(1, 2)
+        features = super().forward(patches).transpose(1, 2)
+        return features.reshape(len(images), -1, images.shape[2] // 2, images.shape[3] // 2)
+
+
+class ConvGenerator(nn.Module):
+    """[n, latent] -> [n, channels, size, size] in (-1, 1): a projection, then `depth` transposed convolutions.
+
+    Source: Radford et al. 2015, figure 1.
+    """
+
+    def __init__(self, latent: int, width: int, depth: int, shape: DataShape, norm: Norm = "batch") -> None:
+        super().__init__()
+        side, channels = shape.size >> depth, width << (depth - 1)
+        layers: list[nn.Module] = [nn.Linear(latent, channels * side * side, bias=False)]
+        layers += [nn.Unflatten(1, (channels, side, side)), normalisation(norm, channels), nn.ReLU()]
+        for _ in range(depth - 1):
+            layers += [nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False)]
+            channels //= 2
+            layers += [normalisation(norm, channels), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(channels, shape.channels, 4, 2, 1), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        initialise(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Pictures of latents."""
+        pictures: Tensor = self.layers(z)
+        return pictures
+
+
+class ConvDiscriminator(nn.Module):
+    """[n, channels, size, size] -> scores [n]: `depth` strided convolutions, then one weighted sum.
+
+    `norm` is between the convolutions: batch norm as in Radford et al. 2015; layer norm where each picture must be
+    scored on its own, as a gradient penalty needs (Gulrajani et al. 2017, section 4); or none.
+    """
+
+    def __init__(self, width: int, depth: int, shape: DataShape, norm: Norm = "batch", spectral: bool = False) -> None:
+        super().__init__()
+        wrap = spectral_norm if spectral else lambda layer: layer
+        layers: list[nn.Module] = [wrap(PatchConv(shape.channels, width)), nn.LeakyReLU(0.2)]
+        for _ in range(depth - 1):
+            layers += [wrap(nn.Conv2d(width, 2 * width, 4, 2, 1)), normalisation(norm, 2 * width), nn.LeakyReLU(0.2)]
+            width *= 2
+        layers += [nn.Flatten(), wrap(nn.Linear(width * (shape.size >> depth) ** 2, 1))]
+        self.layers = nn.Sequential(*layers)
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """One score a picture."""
+        scores: Tensor = self.layers(images)
+        return scores[:, 0]
+
+
+def normalisation(norm: Norm, channels: int) -> nn.Module:
+    """The layer of this name; layer norm is over channels and places (one group)."""
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.GroupNorm(1, channels) if norm == "layer" else nn.Identity()
+
+
+def initialise(network: nn.Module) -> None:
+    """Weights from N(0, 0.02^2), as in Radford et al. 2015, section 4; batch norm's from N(1, 0.02^2)."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(layer.weight, 0, 0.02)
+        elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
+            nn.init.normal_(layer.weight, 1, 0.02)

@@ -1,0 +1,116 @@
+"""What adversarial families have in common: two phases a step, a latent, a way from it to pictures, options to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from decoder.errors import RecipeError
+from generators.gan_augment import augment, check_policies
+from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options
+
+DISCRIMINATOR, GENERATOR = "discriminator", "generator"
+
+
+class Gan(GenerativeModel):
+    """A generator and a discriminator. A subclass builds both and says what each descends on.
+
+    Attributes:
+        options: of `sample`.
+        generator, discriminator: networks from latents to pictures, and from pictures to scores [n].
+    """
+
+    averaged = (GENERATOR,)
+    options: ClassVar[tuple[str, ...]] = ("truncation",)
+    generator: nn.Module
+    discriminator: nn.Module
+
+    def __init__(self, config: Any, shape: DataShape) -> None:
+        super().__init__(config, shape)
+        check_policies(config.diffaug)
+
+    def phases(self, progress: float) -> tuple[Phase, ...]:
+        """The discriminator's updates, then one of the generator."""
+        config = self.config
+        repeats = getattr(config, "discriminator_steps", 1)
+        return (
+            Phase(DISCRIMINATOR, (DISCRIMINATOR,), config.discriminator_learning_rate, config.betas, repeats=repeats),
+            Phase(GENERATOR, (GENERATOR,), config.generator_learning_rate, config.betas),
+        )
+
+    def latent(self, count: int, generator: torch.Generator | None = None, truncation: float = 0.0) -> Tensor:
+        """[count, latent] standard normal numbers, from torch's global generator where none is given.
+
+        With a `truncation`, those further from 0 are drawn again: fewer odd pictures, less variety (Brock et al.
+        2018, section 3.1).
+        """
+        device = next(self.generator.parameters()).device
+        drawn_on = generator.device if generator is not None else device
+        z = torch.empty(count, self.config.latent, device=drawn_on)
+        if truncation > 0:
+            return nn.init.trunc_normal_(z, a=-truncation, b=truncation, generator=generator).to(device)
+        return z.normal_(generator=generator).to(device)
+
+    def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Pictures [n, channels, size, size] in [-1, 1] of latents [n, latent]; labels [n] where there are classes."""
+        pictures: Tensor = self.generator(z)
+        return pictures
+
+    def seen(self, images: Tensor) -> Tensor:
+        """The pictures as the discriminator sees them: after the recipe's differentiable augmentation."""
+        return augment(images, self.config.diffaug)
+
+    def draw_labels(self, count: int) -> Tensor | None:
+        """[count] labels for made pictures in training; None without classes."""
+        return None
+
+    @torch.no_grad()
+    def made(self, like: Tensor, labels: Tensor | None = None) -> Tensor:
+        """As many pictures as there are in `like`, without gradients: the discriminator's counterexamples."""
+        return self.decode(self.latent(len(like)), labels)
+
+    @contextmanager
+    def fixed_discriminator(self) -> Iterator[None]:
+        """Within it, no gradients are computed for the discriminator's weights: the generator's phase needs none."""
+        weights = [p for p in self.discriminator.parameters() if p.requires_grad]
+        for weight in weights:
+            weight.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for weight in weights:
+                weight.requires_grad_(True)
+
+    @torch.no_grad()
+    def sample(self, conditions: Conditions, generator: torch.Generator, **options: Any) -> Tensor:
+        """Pictures of latents drawn by `generator`.
+
+        Options:
+            truncation: latents lie within it; 0 for all (`latent`).
+        """
+        check_options(options, self.options)
+        z = self.latent(conditions.count, generator, positive(options.get("truncation", 0.0)))
+        return self.decode(z).clamp(-1, 1)
+
+
+def positive(truncation: Any) -> float:
+    """A truncation as a number that is not negative. Raises RecipeError."""
+    if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or truncation < 0:
+        cause = f"sampling.truncation is {truncation!r}"
+        raise RecipeError("sampling", cause, "Give a number above 0; or 0, for none")
+    return float(truncation)
+
+
+def halvings(size: int) -> int:
+    """How often pictures are halved until their side is 4 to 7 pixels. Raises RecipeError if they cannot be."""
+    side, count = size, 0
+    while side >= 8 and side % 2 == 0:
+        side, count = side // 2, count + 1
+    if count == 0 or not 4 <= side < 8:
+        cause = f"data.size is {size}, which cannot be halved to a side of 4 to 7 pixels"
+        raise RecipeError("building the model", cause, "Use 8, 16, 28, 32, 48, 64, 128 or the like")
+    return count
