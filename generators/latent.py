@@ -35,6 +35,7 @@ from generators.latent_parts import (
 from generators.latent_text import caption_length, check_prompts, known_part, known_words, make_tokenizer
 from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options
 from generators.pictures import Batch, Pictures
+from generators.schedulers import named_scheduler
 
 AUTOENCODER, DENOISER = "autoencoder", "denoiser"
 MOST_MEASURED = 4096
@@ -112,7 +113,7 @@ class LatentTextToImage(GenerativeModel):
             return
         every = max(len(pictures) // MOST_MEASURED, 1)
         chosen = pictures.subset(torch.arange(0, len(pictures), every)).floats()
-        drawn = [self._encode(part.to(self.vae.device)) for part in chosen.split(256)]
+        drawn = [self._encode(part.to(self.vae.device)) for part in torch.split(chosen, 256)]
         self.scaling_factor.fill_(1 / torch.cat(drawn).std())
 
     def loss(self, phase: str, batch: Batch) -> dict[str, Tensor]:
@@ -155,18 +156,19 @@ class LatentTextToImage(GenerativeModel):
         """Pictures of `conditions.captions`; without any, of training captions: of the labels where they are given.
 
         Options: steps (25), guidance_scale (4; 1 means none), negative (a caption to lead away from), scheduler (a
-        diffusers scheduler made for this model; DDIM by default).
+        name of `generators.schedulers`; the saved pipeline's own by default).
 
         Raises:
-            ModelError: a caption has a word that no caption of training had.
+            ModelError: a caption has a word that the model does not know.
+            SchedulerError: the scheduler is unknown, or does not fit.
         """
         check_options(options, OPTIONS)
         captions = list(conditions.captions) or self._some_captions(conditions)
         negative = str(options.get("negative", ""))
         check_prompts([*captions, negative], self.words, self.length)
         pipeline = self.pipeline()
-        if options.get("scheduler") is not None:
-            pipeline.scheduler = options["scheduler"]
+        if options.get("scheduler"):
+            pipeline.scheduler = named_scheduler(str(options["scheduler"]), pipeline.scheduler.config)
         side = self.shape.size // self.config.autoencoder.factor
         noise = torch.randn(len(captions), self.config.autoencoder.latent_channels, side, side, generator=generator)
         pictures: Tensor = pipeline(

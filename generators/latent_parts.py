@@ -7,7 +7,7 @@ whose layers attend to the encoded words. The text encoder is CLIP's (Radford et
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from diffusers import DDIMScheduler, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -17,7 +17,6 @@ from generators.autoencoder_kl import AutoencoderConfig
 from generators.latent_text import SPECIAL
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL
     from transformers import PreTrainedTokenizerFast
 
 
@@ -79,11 +78,11 @@ def check_latent(config: LatentConfig, size: int) -> None:
         raise RecipeError(step, f"autoencoder_share is {config.autoencoder_share}", "Give a share from 0 to below 1")
 
 
-def make_unet(config: LatentConfig, size: int) -> UNet2DConditionModel:
-    """The untrained U-Net over the latents of pictures of `size` pixels."""
+def make_unet(config: LatentConfig, size: int) -> Any:
+    """The untrained U-Net, a `UNet2DConditionModel`, over the latents of pictures of `size` pixels."""
     down = ["CrossAttnDownBlock2D" if attends else "DownBlock2D" for attends in config.attention]
     up = ["CrossAttnUpBlock2D" if attends else "UpBlock2D" for attends in reversed(config.attention)]
-    return UNet2DConditionModel(
+    return UNet2DConditionModel(  # type: ignore[no-untyped-call]
         sample_size=size // config.autoencoder.factor,
         in_channels=config.autoencoder.latent_channels,
         out_channels=config.autoencoder.latent_channels,
@@ -115,9 +114,9 @@ def make_text_encoder(config: LatentConfig, words: int, length: int) -> CLIPText
     )
 
 
-def noise_schedule(config: LatentConfig) -> DDPMScheduler:
+def noise_schedule(config: LatentConfig) -> Any:
     """How noise is added in training, over 1,000 steps."""
-    return DDPMScheduler(
+    return DDPMScheduler(  # type: ignore[no-untyped-call]
         beta_start=1e-4 if config.schedule == "linear" else 0.00085,
         beta_end=0.02 if config.schedule == "linear" else 0.012,
         beta_schedule=config.schedule,
@@ -126,22 +125,18 @@ def noise_schedule(config: LatentConfig) -> DDPMScheduler:
     )
 
 
-def sampling_schedule(config: LatentConfig) -> DDIMScheduler:
+def sampling_schedule(config: LatentConfig) -> Any:
     """The same noise taken away again; trailing spacing, so that the first step starts from noise alone."""
-    return DDIMScheduler.from_config(
+    return DDIMScheduler.from_config(  # type: ignore[no-untyped-call]
         noise_schedule(config).config, timestep_spacing="trailing", steps_offset=1, set_alpha_to_one=True
     )
 
 
 def make_pipeline(
-    vae: AutoencoderKL,
-    text_encoder: CLIPTextModel,
-    tokenizer: PreTrainedTokenizerFast,
-    unet: UNet2DConditionModel,
-    scheduler: DDIMScheduler,
-) -> StableDiffusionPipeline:
+    vae: Any, text_encoder: CLIPTextModel, tokenizer: PreTrainedTokenizerFast, unet: Any, scheduler: Any
+) -> Any:
     """The parts as a `StableDiffusionPipeline`, quiet, without a safety checker (no weights for one are here)."""
-    pipeline = StableDiffusionPipeline(
+    pipeline: Any = StableDiffusionPipeline(  # type: ignore[no-untyped-call]
         vae=vae,
         text_encoder=text_encoder,
         tokenizer=tokenizer,

@@ -49,7 +49,7 @@ def make_tokenizer(words: Sequence[str], length: int) -> PreTrainedTokenizerFast
     """A tokenizer of these words that pads and cuts to `length` tokens."""
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=_tokenizer(words),
         model_max_length=length,
         pad_token=PAD,
