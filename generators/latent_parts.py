@@ -33,6 +33,8 @@ class LatentConfig:
         heads: of every attention.
         norm_groups: of the U-Net's group normalisations; divides each of `channels`.
         text_width, text_layers: of the text encoder.
+        pooled_text: whether the words, pooled by attention, are also added to the time embedding of every residual
+            layer, as in DeepFloyd IF; a small network learns what is asked for sooner than from attention alone.
         vocabulary: the most words that are kept, by frequency; 0 means all.
         caption_dropout: the share of captions that are replaced by an empty one, for guidance without a classifier.
         prediction: what the U-Net tells of the noisy latents: the noise, or v (Salimans and Ho 2022).
@@ -49,9 +51,10 @@ class LatentConfig:
     norm_groups: int = 8
     text_width: int = 32
     text_layers: int = 1
+    pooled_text: bool = True
     vocabulary: int = 0
     caption_dropout: float = 0.1
-    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    prediction: Literal["epsilon", "v_prediction"] = "v_prediction"
     schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "linear"
     learning_rate: float = 2e-3
 
@@ -91,6 +94,8 @@ def make_unet(config: LatentConfig, size: int) -> Any:
         block_out_channels=config.channels,
         layers_per_block=config.layers_per_block,
         cross_attention_dim=config.text_width,
+        addition_embed_type="text" if config.pooled_text else None,
+        addition_embed_type_num_heads=config.heads,
         attention_head_dim=config.heads,  # despite its name, diffusers reads the number of heads here
         norm_num_groups=config.norm_groups,
     )
