@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -64,26 +63,10 @@ class Gan(GenerativeModel):
         """The pictures as the discriminator sees them: after the recipe's differentiable augmentation."""
         return augment(images, self.config.diffaug)
 
-    def draw_labels(self, count: int) -> Tensor | None:
-        """[count] labels for made pictures in training; None without classes."""
-        return None
-
     @torch.no_grad()
     def made(self, like: Tensor, labels: Tensor | None = None) -> Tensor:
         """As many pictures as there are in `like`, without gradients: the discriminator's counterexamples."""
         return self.decode(self.latent(len(like)), labels)
-
-    @contextmanager
-    def fixed_discriminator(self) -> Iterator[None]:
-        """Within it, no gradients are computed for the discriminator's weights: the generator's phase needs none."""
-        weights = [p for p in self.discriminator.parameters() if p.requires_grad]
-        for weight in weights:
-            weight.requires_grad_(False)
-        try:
-            yield
-        finally:
-            for weight in weights:
-                weight.requires_grad_(True)
 
     @torch.no_grad()
     def sample(self, conditions: Conditions, generator: torch.Generator, **options: Any) -> Tensor:
@@ -93,16 +76,16 @@ class Gan(GenerativeModel):
             truncation: latents lie within it; 0 for all (`latent`).
         """
         check_options(options, self.options)
-        z = self.latent(conditions.count, generator, positive(options.get("truncation", 0.0)))
+        z = self.latent(conditions.count, generator, not_negative(options, "truncation", 0.0))
         return self.decode(z).clamp(-1, 1)
 
 
-def positive(truncation: Any) -> float:
-    """A truncation as a number that is not negative. Raises RecipeError."""
-    if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or truncation < 0:
-        cause = f"sampling.truncation is {truncation!r}"
-        raise RecipeError("sampling", cause, "Give a number above 0; or 0, for none")
-    return float(truncation)
+def not_negative(options: Mapping[str, Any], name: str, otherwise: float) -> float:
+    """The option of this name as a number of at least 0. Raises RecipeError."""
+    value = options.get(name, otherwise)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise RecipeError("sampling", f"sampling.{name} is {value!r}", "Give a number that is not negative")
+    return float(value)
 
 
 def halvings(size: int) -> int:
