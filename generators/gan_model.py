@@ -31,6 +31,7 @@ class Gan(GenerativeModel):
     def __init__(self, config: Any, shape: DataShape) -> None:
         super().__init__(config, shape)
         check_policies(config.diffaug)
+        check_numbers(config)
 
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """The discriminator's updates, then one of the generator."""
@@ -78,6 +79,23 @@ class Gan(GenerativeModel):
         check_options(options, self.options)
         z = self.latent(conditions.count, generator, not_negative(options, "truncation", 0.0))
         return self.decode(z).clamp(-1, 1)
+
+
+def check_numbers(config: Any) -> None:
+    """Refuse what no GAN can be built or trained with. Raises RecipeError."""
+    for name in ("latent", "width", "discriminator_steps", "mapping_layers", "r1_every", "path_every"):
+        least = 2 if name == "width" else 1
+        if getattr(config, name, least) < least:
+            _refuse(name, getattr(config, name), f"Give at least {least}")
+    for name in ("generator_learning_rate", "discriminator_learning_rate", "r1", "penalty", "path_length"):
+        if getattr(config, name, 0.0) < 0:
+            _refuse(name, getattr(config, name), "Give a number that is not negative")
+    if len(config.betas) != 2 or not all(0 <= beta < 1 for beta in config.betas):
+        _refuse("betas", list(config.betas), "Give two numbers from 0 to 1, as in [0.5, 0.999]")
+
+
+def _refuse(name: str, value: Any, remedy: str) -> None:
+    raise RecipeError("building the model", f"model.{name} is {value!r}", remedy)
 
 
 def not_negative(options: Mapping[str, Any], name: str, otherwise: float) -> float:

@@ -339,3 +339,12 @@ def test_the_spread_of_a_batch_is_0_where_all_its_pictures_are_alike():
     x = torch.randn(1, 4, 3, 3)
     assert spread(x.expand(6, -1, -1, -1)).item() == pytest.approx(1e-4, rel=1e-2)
     assert spread(torch.stack([x[0], x[0] + 2])).item() == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("latent", 0), ("width", 1), ("generator_learning_rate", -1e-3), ("betas", (0.5,)), ("betas", (0.5, 1.0))],
+)
+def test_numbers_that_no_gan_can_be_trained_with_are_refused_by_name(key, value):
+    with pytest.raises(RecipeError, match=rf"model\.{key} is"):
+        small("dcgan", **{key: value})
