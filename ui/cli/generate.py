@@ -94,7 +94,6 @@ def compare(
     numbers = seeds_from(seeds)
     require_generators()
     from generators.compare import compare as hold
-
     from ui.cli.output import spinner
 
     with spinner("comparing"):
