@@ -58,7 +58,7 @@ def evaluate(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Judge a run's pictures by every metric, with two judges, beside what real pictures score."""
+    """Judge a run's pictures by every metric, beside what real pictures score."""
     folder, options = open_run(run), options_from(given)
     require_generators()
     from generators.evaluate import evaluate as judge
@@ -87,7 +87,7 @@ def compare(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train several recipes on one budget and hold their pictures against each other in a report."""
+    """Train several recipes and hold their pictures against each other."""
     from generators.recipe import load_recipe
 
     loaded = [load_recipe(recipe, list(given or ())) for recipe in recipes]
@@ -109,7 +109,7 @@ generate_draw.add_to(app)
 
 @app.command()
 def recipes(json: Json = False, debug: Debug = False) -> None:
-    """List the recipes that ship: digits in minutes on a CPU, and others for pictures of one's own."""
+    """List the recipes that ship: digits in minutes on a CPU, others for one's own pictures."""
     from generators.recipe import RECIPES
 
     found = [(file.stem, _about(file)) for file in sorted(RECIPES.glob("*.yaml"))]
@@ -173,6 +173,9 @@ def _done(folder: RunFolder, recipe: Recipe, json: bool) -> None:
     print_table(("figure", "value"), [(name, value) for name, value in facts.items() if value])
     for alarm in alarms:
         remark(f"alarm: {alarm}")
+    left_out = (state.get("data") or {}).get("skipped")
+    if left_out:
+        remark(f"{left_out} pictures were left out; the report says which and why")
     remark(f"next: {following}")
 
 
