@@ -151,7 +151,9 @@ def test_alarms_go_on_with_what_they_have_seen(tmp_path, toys, monkeypatch):
     whole = train(made[0])
     with pytest.raises(Stopped):
         train(made[1], watch=at(4, lambda: signal.raise_signal(signal.SIGTERM)))
-    assert train(made[1], resume=True).state["alarms"] == whole.state["alarms"] and whole.state["alarms"][0]["step"] == 6
+    assert (
+        train(made[1], resume=True).state["alarms"] == whole.state["alarms"] and whole.state["alarms"][0]["step"] == 6
+    )
 
 
 def test_the_signals_own_way_comes_back_afterwards(tmp_path, toys):
