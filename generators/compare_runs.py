@@ -1,4 +1,4 @@
-"""Several recipes, each with several seeds, trained and evaluated one after another; finished runs are not made again."""
+"""Several recipes, each with several seeds, trained and evaluated in turn; finished runs are not made again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from generators.recipe import fingerprint
 from generators.sections import Recipe
 
 if TYPE_CHECKING:
-    from generators.progress import Progress
+    from generators.trainer_progress import Progress
 
 STEP = "comparing"
 
@@ -42,7 +42,7 @@ def with_budget(recipe: Recipe, seconds: float) -> Recipe:
 def check_comparable(recipes: Sequence[Recipe]) -> None:
     """Refuse recipes whose figures would not be of the same pictures. Raises RecipeError."""
     if not recipes:
-        raise RecipeError(STEP, "no recipe is given", "Name two or more, as in: hearth generate compare vae-digits ddpm-digits")
+        raise RecipeError(STEP, "no recipe is given", "Name two or more")
     names = [recipe.name for recipe in recipes]
     for name in {name for name in names if names.count(name) > 1}:
         raise RecipeError(STEP, f"two recipes are called {name}", "Give each a name of its own")

@@ -58,20 +58,20 @@ def check_request(asked: DrawRequest) -> DrawRequest:
     """The request with its seed chosen. Raises GeneratorError for what cannot be drawn."""
     check_text(asked.prompt, "the prompt")
     check_text(asked.negative_prompt, "the negative prompt", may_be_empty=True)
-    _check_range("count", asked.count, 1, MAX_COUNT)
-    _check_range("batch_size", asked.batch_size, 1, MAX_COUNT)
-    _check_range("steps", asked.steps, 0, MAX_STEPS)
+    check_range("count", asked.count, 1, MAX_COUNT)
+    check_range("batch_size", asked.batch_size, 1, MAX_COUNT)
+    check_range("steps", asked.steps, 0, MAX_STEPS)
     for name, value in (("width", asked.width), ("height", asked.height)):
-        _check_range(name, value, 0, MAX_SIDE)
+        check_range(name, value, 0, MAX_SIDE)
     if asked.guidance_scale is not None:
-        _check_range("guidance_scale", asked.guidance_scale, 0, 100)
+        check_range("guidance_scale", asked.guidance_scale, 0, 100)
     if asked.strength is not None:
-        _check_range("strength", asked.strength, 0.01, 1)
+        check_range("strength", asked.strength, 0.01, 1)
     if asked.image is None and (asked.mask is not None or asked.strength is not None):
         what = "a mask" if asked.mask is not None else "a strength"
         raise GeneratorError(STEP, f"there is {what} without an image", "Give the image that is to be changed")
     seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
-    _check_range("seed", seed, 0, MAX_SEED - MAX_COUNT)
+    check_range("seed", seed, 0, MAX_SEED - MAX_COUNT)
     return replace(asked, seed=seed)
 
 
@@ -108,7 +108,11 @@ def check_size(width: int, height: int, factor: int) -> None:
             raise GeneratorError(STEP, f"{name} {value} is no multiple of {factor}", f"Use {below} or {above}")
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    kind = (int, float) if name in ("guidance_scale", "strength") else int
+FRACTIONS = frozenset({"guidance_scale", "strength", "seconds", "frame_rate"})
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a number out of bounds, and a fraction where a whole number is meant. Raises GeneratorError."""
+    kind = (int, float) if name in FRACTIONS else int
     if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
         raise GeneratorError(STEP, f"{name} {value!r} is not from {low} to {high}", f"Choose a {name} in between")

@@ -15,6 +15,7 @@ from typing import Any
 from decoder.errors import MissingExtra
 from generators.errors import GeneratorError, ModelError, PipelineRefused
 from generators.pipelines_loading import BROKEN, count_parameters, digest_file, first_line
+from generators.quiet import libraries_quiet
 
 STEP = "laying on LoRA weights"
 MAX_LORAS = 8
@@ -87,17 +88,19 @@ def _lay_on(pipeline: Any, loras: Sequence[Lora]) -> None:
     for name, lora in zip(names, loras, strict=True):
         place = lora.path.resolve()
         try:
-            pipeline.load_lora_weights(
-                str(place.parent), weight_name=place.name, adapter_name=name, use_safetensors=True,
-                local_files_only=True,
-            )  # fmt: skip
+            with libraries_quiet():
+                pipeline.load_lora_weights(
+                    str(place.parent), weight_name=place.name, adapter_name=name, use_safetensors=True,
+                    local_files_only=True,
+                )  # fmt: skip
         except BROKEN as error:
             raise ModelError(STEP, f"{lora.path}: {first_line(error)}", "Take weights made for this model") from error
     laid = set().union(*pipeline.get_list_adapters().values())
     for name, lora in zip(names, loras, strict=True):
         if name not in laid:
             raise ModelError(STEP, f"{lora.path} has nothing for this model", "Take weights made for this model")
-    pipeline.set_adapters(names, [lora.scale for lora in loras])
+    with libraries_quiet():
+        pipeline.set_adapters(names, [lora.scale for lora in loras])
 
 
 def lora_digest(lora: Lora) -> str:

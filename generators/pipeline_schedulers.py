@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from generators.errors import SchedulerError
-
-STEP = "choosing the scheduler"
+from generators.quiet import libraries_quiet
 
 
 @contextmanager
-def scheduled(pipeline: Any, name: str) -> Iterator[None]:
-    """The pipeline with the scheduler `name`; empty: its own. Raises SchedulerError."""
+def scheduled(pipeline: Any, name: str, steps: int) -> Iterator[None]:
+    """The pipeline with the scheduler `name`; empty: its own.
+
+    Raises:
+        SchedulerError: the name is unknown, not for this model, or settings contradict each other.
+    """
+    from generators.scheduler_doctor import check_scheduler
+    from generators.schedulers import named_scheduler
+
     own = pipeline.scheduler
+    if not name:
+        check_own(pipeline, steps)
+        yield
+        return
+    with libraries_quiet():
+        chosen = named_scheduler(name, {**ON_LATENTS, **own.config})
+    _check_sigmas(pipeline, chosen, name)
+    check_scheduler(chosen, steps=steps, training=own.config, latent=True)
     try:
-        if name:
-            pipeline.scheduler = _named(name, own)
+        pipeline.scheduler = chosen
         yield
     finally:
         pipeline.scheduler = own
 
 
-def _named(name: str, own: Any) -> Any:
-    import diffusers
+ON_LATENTS = {"clip_sample": False, "thresholding": False}
+"""Where the model's own scheduler does not know the setting: latents know no range to be clipped to."""
 
-    found = getattr(diffusers, name, None)
-    if not isinstance(found, type) or not issubclass(found, diffusers.SchedulerMixin):
-        raise SchedulerError(STEP, f"{name} is no scheduler of diffusers", "Name one")
-    return found.from_config(own.config)  # type: ignore[no-untyped-call]
+
+def _check_sigmas(pipeline: Any, chosen: Any, name: str) -> None:
+    """Flux chooses the noise levels itself, and diffusers tells only on the way which schedulers let it."""
+    if hasattr(pipeline, "_unpack_latents") and "sigmas" not in inspect.signature(chosen.set_timesteps).parameters:
+        cause = f"{type(pipeline).__name__} chooses its noise levels itself, which {name} does not take"
+        raise SchedulerError("choosing the scheduler", cause, "Use flow_euler")
+
+
+def check_own(pipeline: Any, steps: int | None = None) -> None:
+    """Refuse a model whose own scheduler would draw worse pictures silently. Raises SchedulerError."""
+    from generators.scheduler_doctor import check_scheduler
+
+    try:
+        check_scheduler(pipeline.scheduler, steps=steps, latent=True)
+    except SchedulerError as error:
+        remedy = f"Draw with a scheduler by name instead of the model's own ({error.remedy})"
+        raise SchedulerError(error.step, error.cause, remedy) from error

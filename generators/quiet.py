@@ -20,8 +20,8 @@ def libraries_quiet() -> Iterator[None]:
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers
 
-    of_diffusers.disable_progress_bar()  # type: ignore[no-untyped-call]
-    of_transformers.disable_progress_bar()
+    of_diffusers.disable_progress_bar()
+    of_transformers.disable_progress_bar()  # type: ignore[no-untyped-call]
     levels = {name: logging.getLogger(name).level for name in TALKERS}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

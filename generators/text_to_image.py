@@ -126,9 +126,10 @@ class TextToImage:
         pipeline = self._tasks.form(asked.task)
         asked, notes = _resolve(asked, pipeline, self._tasks.base)
         arguments = _arguments(asked, pipeline)
+        from_noise = asked.strength in (None, 1)
         pictures: list[Picture] = []
         with ExitStack() as kept:
-            kept.enter_context(scheduled(pipeline, asked.scheduler))
+            kept.enter_context(scheduled(pipeline, asked.scheduler, asked.steps if from_noise else None))
             kept.enter_context(laid_on(pipeline, asked.loras))
             about = describe(asked, original, pipeline, self.identity, self.plan, notes)
             for first in range(0, asked.count, asked.batch_size):

@@ -1,4 +1,4 @@
-"""Recipes are read from YAML strictly: each section a frozen dataclass, unknown keys refused with the nearest known one.
+"""Recipes are read from YAML strictly: each section a frozen dataclass, an unknown key refused with the nearest known.
 
 A room has a dataclass of its own for what its recipes say, and a folder of recipes that ship; this file knows neither.
 """
@@ -128,7 +128,7 @@ def _section(cls: type, values: Any, where: str) -> Any:
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:
-    """`value` as the type `hint` says: a scalar, Literal, tuple of scalars of one kind, mapping, section or one of them or None.
+    """`value` as the type `hint` says: scalar, Literal, tuple of scalars of one kind, mapping, section, or one or None.
 
     Raises RecipeError.
     """

@@ -71,7 +71,10 @@ class Tracker:
 
 @contextmanager
 def open_tracker(names: Sequence[str], run: str, folder: RunFolder) -> Iterator[Tracker]:
-    """The named trackers for the run called `run`, closed at the end. Raises RecipeError when one is unknown or not installed."""
+    """The named trackers for the run called `run`, closed at the end.
+
+    Raises RecipeError when one is unknown or not installed.
+    """
     check_tracking(names)
     quiet_environment(names)
     makers = {"tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow}

@@ -57,12 +57,17 @@ def _t5(width: int = 32) -> Any:
 
 
 def _vae(channels: int = 4, **settings: Any) -> Any:
+    """Its posterior is narrow, as a trained one's is; with random weights alone, encoding would be mostly noise."""
+    import torch
     from diffusers import AutoencoderKL
 
-    return AutoencoderKL(
+    vae = AutoencoderKL(
         block_out_channels=(8, 16), norm_num_groups=4, latent_channels=channels, sample_size=32,
         down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, **settings,
     ).eval()  # fmt: skip
+    with torch.no_grad():
+        (vae.encoder.conv_out if vae.quant_conv is None else vae.quant_conv).bias[channels:] = -20
+    return vae
 
 
 def _sd() -> Any:
@@ -74,7 +79,7 @@ def _sd() -> Any:
         attention_head_dim=2,
     )  # fmt: skip
     return StableDiffusionPipeline(
-        _vae(), _clip(), letters_tokenizer(), unet.eval(), DDIMScheduler(**SD_SCHEDULE), None, None,
+        _vae(), _clip(), letters_tokenizer(), unet.eval(), DDIMScheduler(**{**SD_SCHEDULE, "timestep_spacing": "trailing"}), None, None,
         requires_safety_checker=False,
     )  # fmt: skip
 
@@ -83,7 +88,7 @@ SD_SCHEDULE: dict[str, Any] = {
     "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False,
     "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "leading",
 }  # fmt: skip
-"""Of Stable Diffusion as it was published."""
+"""Of Stable Diffusion as it was published; with so few steps as in tests, its spacing must be another."""
 
 
 def _sdxl() -> Any:
@@ -95,10 +100,10 @@ def _sdxl() -> Any:
         attention_head_dim=(2, 4), use_linear_projection=True, addition_embed_type="text_time",
         addition_time_embed_dim=8, transformer_layers_per_block=(1, 2), projection_class_embeddings_input_dim=80,
     )  # fmt: skip
-    schedule = {key: SD_SCHEDULE[key] for key in ("beta_start", "beta_end", "beta_schedule", "steps_offset")}
+    schedule = {key: SD_SCHEDULE[key] for key in ("beta_start", "beta_end", "beta_schedule")}
     return StableDiffusionXLPipeline(
         _vae(), _clip(), _clip(projection=32), letters_tokenizer(), letters_tokenizer(), unet.eval(),
-        EulerDiscreteScheduler(**schedule, timestep_spacing="leading"), add_watermarker=False,
+        EulerDiscreteScheduler(**schedule, timestep_spacing="trailing"), add_watermarker=False,
     )  # fmt: skip
 
 
@@ -129,3 +134,67 @@ def _flux() -> Any:
         FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True), vae, _clip(), letters_tokenizer(),
         _t5(), letters_tokenizer(512), transformer.eval(),
     )  # fmt: skip
+
+
+def save_lora(pipeline: Any, folder: Path, scale: float = 1.0, seed: int = 0) -> Path:
+    """A LoRA file of random weights for a pipeline's U-Net or transformer; the pipeline is left as it was."""
+    import torch
+    from peft import LoraConfig
+    from peft.utils import get_peft_model_state_dict
+
+    part = "unet" if getattr(pipeline, "unet", None) is not None else "transformer"
+    network = getattr(pipeline, part)
+    torch.manual_seed(seed)
+    network.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q", "to_v"], init_lora_weights=False))
+    layers = {name: value * scale for name, value in get_peft_model_state_dict(network).items()}
+    network.delete_adapters("default")
+    network.unload_lora() if hasattr(network, "unload_lora") else None
+    type(pipeline).save_lora_weights(folder, **{f"{part}_lora_layers": layers})
+    return folder / "pytorch_lora_weights.safetensors"
+
+
+def save_media(kind: str, folder: Path) -> Path:
+    """Make a small pipeline for `audio` (as Stable Audio) or `video` (as LTX) and save it into `folder`."""
+    import torch
+
+    torch.manual_seed(0)
+    {"audio": _audio, "video": _video}[kind]().save_pretrained(folder)
+    return folder
+
+
+def _audio() -> Any:
+    import diffusers
+    from diffusers.pipelines.stable_audio import StableAudioProjectionModel
+
+    transformer = diffusers.StableAudioDiTModel(
+        sample_size=400, in_channels=3, num_layers=1, attention_head_dim=4, num_attention_heads=4, out_channels=3,
+        num_key_value_attention_heads=2, cross_attention_dim=32, time_proj_dim=8, global_states_input_dim=64,
+        cross_attention_input_dim=32,
+    )  # fmt: skip
+    vae = diffusers.AutoencoderOobleck(
+        encoder_hidden_size=6, downsampling_ratios=[1, 2], decoder_channels=3, decoder_input_channels=3,
+        audio_channels=2, channel_multiples=[2, 4], sampling_rate=400,
+    )  # fmt: skip
+    projection = StableAudioProjectionModel(text_encoder_dim=32, conditioning_dim=32, min_value=0, max_value=32)
+    scheduler = diffusers.EDMDPMSolverMultistepScheduler(
+        solver_order=2, prediction_type="v_prediction", sigma_data=1.0, sigma_schedule="exponential"
+    )
+    return diffusers.StableAudioPipeline(vae, _t5(), projection, letters_tokenizer(128), transformer, scheduler)
+
+
+def _video() -> Any:
+    import diffusers
+
+    transformer = diffusers.LTXVideoTransformer3DModel(
+        in_channels=8, out_channels=8, patch_size=1, patch_size_t=1, num_attention_heads=4, attention_head_dim=8,
+        cross_attention_dim=32, num_layers=1, caption_channels=32,
+    )  # fmt: skip
+    few, halved = (8, 8, 8, 8), (True, True, False, False)
+    vae = diffusers.AutoencoderKLLTXVideo(
+        latent_channels=8, block_out_channels=few, decoder_block_out_channels=few, layers_per_block=(1,) * 5,
+        decoder_layers_per_block=(1,) * 5, spatio_temporal_scaling=halved, decoder_spatio_temporal_scaling=halved,
+        decoder_inject_noise=(False,) * 5, upsample_residual=(False,) * 4, upsample_factor=(1,) * 4,
+        timestep_conditioning=False, patch_size=1, patch_size_t=1, encoder_causal=True, decoder_causal=False,
+    )  # fmt: skip
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
+    return diffusers.LTXPipeline(scheduler, vae, _t5(), letters_tokenizer(128), transformer)
