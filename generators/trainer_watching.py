@@ -9,8 +9,6 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,13 +45,14 @@ def open_watch(recipe: Recipe, split: Split) -> AlarmWatch | None:
     """The alarms that the recipe asks for; None where it evaluates only at the end, or asks for none."""
     section: AlarmSection = recipe.alarms
     watched = (section.collapse, section.posterior_collapse, section.memorisation, section.overfitting)
-    if not recipe.training.evaluate_every or not any(watched) or find_spec("generators.alarms") is None:
+    if not recipe.training.evaluate_every or not any(watched):
         return None
-    alarms, judges = import_module("generators.alarms"), import_module("generators.judge")
+    from generators.alarms import Watch
+    from generators.judge import judge_for
+
     with untouched_randomness():
-        judge = judges.judge_for(split.train) if section.collapse or section.memorisation else None
-    watch: AlarmWatch = alarms.Watch(section, split, judge)
-    return watch
+        judge = judge_for(split.train) if section.collapse or section.memorisation else None
+    return Watch(section, split, judge)
 
 
 @dataclass(slots=True)
