@@ -16,7 +16,8 @@ from generators.errors import DataError, GeneratorError
 from generators.families import family_config
 from generators.model import Conditions, load_model
 from generators.pictures import as_bytes
-from generators.vae import Vae, VaeConfig
+from generators.vae import Vae
+from generators.vae_config import VaeConfig
 from generators.vae_likelihoods import grey_entropy
 
 
