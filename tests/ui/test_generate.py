@@ -305,7 +305,7 @@ def test_ctrl_c_ends_a_drawing_before_its_next_step(hearth, house, pipeline, mon
         return lambda step: os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(generate_draw, "_telling", interrupting)
-    result = hearth("generate", "draw", "a cat", "--model", pipeline, "--steps", "9")
+    result = hearth("generate", "draw", "a cat", "--model", pipeline, "--steps", "5")
     assert result.code == 130
     assert not Path("picture.png").exists()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
