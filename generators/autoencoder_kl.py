@@ -64,11 +64,11 @@ class AutoencoderConfig:
         return int(2 ** (len(self.channels) - 1))
 
 
-def make_autoencoder(config: AutoencoderConfig, shape: DataShape) -> AutoencoderKL:
-    """The untrained network. Raises RecipeError when the configuration fits neither itself nor the pictures."""
+def make_autoencoder(config: AutoencoderConfig, shape: DataShape) -> Any:
+    """The untrained network, an `AutoencoderKL`. Raises RecipeError when the configuration fits neither itself nor the pictures."""
     check_levels(config.channels, config.norm_groups, shape.size)
     levels = len(config.channels)
-    return AutoencoderKL(
+    return AutoencoderKL(  # type: ignore[no-untyped-call]
         in_channels=shape.channels,
         out_channels=shape.channels,
         down_block_types=("DownEncoderBlock2D",) * levels,
@@ -101,7 +101,7 @@ class AutoencoderLoss:
         self._config = config
         self._features = RandomFeatures(shape.channels) if config.perceptual == "random" else None
 
-    def __call__(self, network: AutoencoderKL, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def __call__(self, network: Any, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The loss with its figures, and the latents [n, latent_channels, h, w] that were drawn."""
         config = self._config
         posterior = network.encode(images).latent_dist
@@ -125,7 +125,7 @@ class AutoencoderLoss:
 
 
 @torch.no_grad()
-def autoencoder_figures(network: AutoencoderKL, pictures: Pictures) -> dict[str, float]:
+def autoencoder_figures(network: Any, pictures: Pictures) -> dict[str, float]:
     """On held-out pictures, with the mean of q(z|x) as latents.
 
     reconstruction: mean absolute error of numbers in [-1, 1]. kl: nats a picture. psnr: of the mean squared error over
@@ -190,14 +190,15 @@ class LatentAutoencoder(GenerativeModel):
             latents = self.vae.encode(conditions.images).latent_dist.mode()
         else:
             noise = torch.randn(conditions.count, len(self.latent_mean), generator=generator)
-            latents = (self.latent_mean + self._spread(noise.to(self.latent_mean))).unflatten(1, self._latent)
+            latents = (self.latent_mean + self._spread(noise.to(self.latent_mean))).view(-1, *self._latent)
         return torch.cat([self.vae.decode(each).sample for each in latents.split(256)]).clamp(-1, 1)
 
     def _spread(self, noise: Tensor) -> Tensor:
         if self.latent_covariance.dim() == 1:
             return noise * self.latent_covariance.sqrt()
         values, vectors = torch.linalg.eigh(self.latent_covariance.double())
-        return (noise.double() * values.clamp_min(0).sqrt() @ vectors.T).to(noise)
+        spread: Tensor = (noise.double() * values.clamp_min(0).sqrt()) @ vectors.T
+        return spread.to(noise)
 
     def evaluate(self, pictures: Pictures, generator: torch.Generator) -> dict[str, float]:
         """reconstruction, kl and psnr of `autoencoder_figures`."""

@@ -32,9 +32,10 @@ from generators.latent_parts import (
     noise_schedule,
     sampling_schedule,
 )
-from generators.latent_text import caption_length, check_prompts, known_words, make_tokenizer
+from generators.latent_text import caption_length, check_prompts, known_part, known_words, make_tokenizer
 from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options
 from generators.pictures import Batch, Pictures
+from generators.schedulers import named_scheduler
 
 AUTOENCODER, DENOISER = "autoencoder", "denoiser"
 MOST_MEASURED = 4096
@@ -82,7 +83,7 @@ class LatentTextToImage(GenerativeModel):
         """Raises DataError without captions, RecipeError for sizes that do not fit."""
         words = known_words(pictures.captions, config.vocabulary)
         shape = DataShape.of(pictures)
-        return cls(config, shape, words, caption_length(pictures.captions), _captions_by_label(pictures))
+        return cls(config, shape, words, caption_length(pictures.captions), _captions_by_label(pictures, set(words)))
 
     def extra_config(self) -> dict[str, Any]:
         """The vocabulary, and captions to draw from."""
@@ -112,7 +113,7 @@ class LatentTextToImage(GenerativeModel):
             return
         every = max(len(pictures) // MOST_MEASURED, 1)
         chosen = pictures.subset(torch.arange(0, len(pictures), every)).floats()
-        drawn = [self._encode(part.to(self.vae.device)) for part in chosen.split(256)]
+        drawn = [self._encode(part.to(self.vae.device)) for part in torch.split(chosen, 256)]
         self.scaling_factor.fill_(1 / torch.cat(drawn).std())
 
     def loss(self, phase: str, batch: Batch) -> dict[str, Tensor]:
@@ -155,18 +156,19 @@ class LatentTextToImage(GenerativeModel):
         """Pictures of `conditions.captions`; without any, of training captions: of the labels where they are given.
 
         Options: steps (25), guidance_scale (4; 1 means none), negative (a caption to lead away from), scheduler (a
-        diffusers scheduler made for this model; DDIM by default).
+        name of `generators.schedulers`; the saved pipeline's own by default).
 
         Raises:
-            ModelError: a caption has a word that no caption of training had.
+            ModelError: a caption has a word that the model does not know.
+            SchedulerError: the scheduler is unknown, or does not fit.
         """
         check_options(options, OPTIONS)
         captions = list(conditions.captions) or self._some_captions(conditions)
         negative = str(options.get("negative", ""))
         check_prompts([*captions, negative], self.words, self.length)
         pipeline = self.pipeline()
-        if options.get("scheduler") is not None:
-            pipeline.scheduler = options["scheduler"]
+        if options.get("scheduler"):
+            pipeline.scheduler = named_scheduler(str(options["scheduler"]), pipeline.scheduler.config)
         side = self.shape.size // self.config.autoencoder.factor
         noise = torch.randn(len(captions), self.config.autoencoder.latent_channels, side, side, generator=generator)
         pictures: Tensor = pipeline(
@@ -208,13 +210,13 @@ class LatentTextToImage(GenerativeModel):
         load_parts(self, folder)
 
 
-def _captions_by_label(pictures: Pictures) -> dict[str, list[str]]:
-    """The captions most used, by class name."""
+def _captions_by_label(pictures: Pictures, words: set[str]) -> dict[str, list[str]]:
+    """The captions most used, by class name, as far as their words are known."""
     if pictures.labels is None:
         names = [""] * len(pictures)
     else:
         names = [pictures.class_names[label] for label in pictures.labels.tolist()]
     counts: dict[str, Counter[str]] = {}
     for name, caption in zip(names, pictures.captions, strict=True):
-        counts.setdefault(name, Counter())[caption] += 1
+        counts.setdefault(name, Counter())[known_part(caption, words)] += 1
     return {name: [text for text, _ in counts[name].most_common(MOST_CAPTIONS)] for name in sorted(counts)}

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextModel
@@ -43,7 +45,8 @@ There is no safety checker: none can be trained from such data.
 def save_parts(model: LatentTextToImage, folder: Path) -> None:
     """Write the pipeline, config.json and README.md. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.pipeline().save_pretrained(str(folder), safe_serialization=True)
+    with _quiet():
+        model.pipeline().save_pretrained(str(folder), safe_serialization=True)
     about = {"family": model.family, "config": dataclasses.asdict(model.config)}
     about |= {"shape": dataclasses.asdict(model.shape), "extra": model.extra_config()}
     (folder / CONFIG).write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -52,13 +55,28 @@ def save_parts(model: LatentTextToImage, folder: Path) -> None:
 
 def load_parts(model: LatentTextToImage, folder: Path) -> None:
     """Put the saved parts' weights into `model`. Raises OSError, RuntimeError for weights of other shapes."""
-    vae = AutoencoderKL.from_pretrained(str(folder / "vae"), use_safetensors=True, local_files_only=True)
-    unet = UNet2DConditionModel.from_pretrained(str(folder / "unet"), use_safetensors=True, local_files_only=True)
-    text = CLIPTextModel.from_pretrained(str(folder / "text_encoder"), use_safetensors=True, local_files_only=True)
-    model.vae.load_state_dict(vae.state_dict())
-    model.unet.load_state_dict(unet.state_dict())
-    model.text_encoder.load_state_dict(text.state_dict())
-    model.scaling_factor.fill_(vae.config.scaling_factor)
+    kinds: dict[str, Any] = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
+    for part, kind in kinds.items():
+        with _quiet():
+            saved = kind.from_pretrained(str(folder / part), use_safetensors=True, local_files_only=True)
+        getattr(model, part).load_state_dict(saved.state_dict())
+        if part == "vae":
+            model.scaling_factor.fill_(saved.config.scaling_factor)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars of transformers for what takes a blink; as they were set, afterwards."""
+    from transformers.utils import logging as said
+
+    logging: Any = said
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _readme(model: LatentTextToImage) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from generators.errors import DataError, ModelError
@@ -49,7 +49,7 @@ def make_tokenizer(words: Sequence[str], length: int) -> PreTrainedTokenizerFast
     """A tokenizer of these words that pads and cuts to `length` tokens."""
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=_tokenizer(words),
         model_max_length=length,
         pad_token=PAD,
@@ -69,10 +69,16 @@ def check_prompts(prompts: Iterable[str], words: Sequence[str], length: int) -> 
         if unknown:
             near = difflib.get_close_matches(unknown[0], list(words), 3)
             meant = f"Near it: {', '.join(near)}. " if near else ""
-            cause = f"{prompt!r} has words that no caption of training had: {', '.join(unknown[:10])}"
+            cause = f"{prompt!r} has words that this model does not know: {', '.join(unknown[:10])}"
             raise ModelError(step, cause, f"{meant}Known words: {listed(words)}")
         if len(found) > length - 2:
             raise ModelError(step, f"{prompt!r} has {len(found)} words, {length - 2} fit", "Leave some out")
+
+
+def known_part(caption: str, words: Collection[str]) -> str:
+    """The caption as it stands where all its words are among `words`; else those of its words that are."""
+    found = caption_words(caption)
+    return caption if all(word in words for word in found) else " ".join(word for word in found if word in words)
 
 
 def listed(words: Sequence[str], most: int = 40) -> str:

@@ -73,11 +73,11 @@ class VqVaeConfig:
     prior_learning_rate: float = 2e-3
 
 
-def make_vq_model(config: VqVaeConfig, shape: DataShape) -> VQModel:
-    """The untrained network. Raises RecipeError when the configuration does not fit the pictures."""
+def make_vq_model(config: VqVaeConfig, shape: DataShape) -> Any:
+    """The untrained network, a `VQModel`. Raises RecipeError when the configuration does not fit the pictures."""
     check_levels(config.channels, config.norm_groups, shape.size)
     levels = len(config.channels)
-    network = VQModel(
+    network: Any = VQModel(  # type: ignore[no-untyped-call]
         in_channels=shape.channels,
         out_channels=shape.channels,
         down_block_types=("DownEncoderBlock2D",) * levels,
@@ -116,7 +116,7 @@ class VqVae(GenerativeModel):
 
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """First the autoencoder, then the prior over its codes."""
-        if progress < 1 - self.config.prior_share:
+        if not self.config.prior_share or progress < 1 - self.config.prior_share:
             return (Phase(AUTOENCODER, ("vq",), self.config.learning_rate),)
         return (Phase(PRIOR, ("prior",), self.config.prior_learning_rate, weight_decay=0.01),)
 
@@ -202,7 +202,7 @@ class VqVae(GenerativeModel):
         these pictures, and prior_nats: of one code, under the prior.
         """
         images = pictures.floats().to(self.vq.device)
-        codes = torch.cat([self.codes(each) for each in images.split(256)])
+        codes = torch.cat([self.codes(each) for each in torch.split(images, 256)])
         missed = self.decode(codes) - images
         counts = torch.bincount(codes.flatten(), minlength=self.config.codes) / codes.numel()
         figures = {
@@ -224,4 +224,5 @@ class VqVae(GenerativeModel):
 
 def perplexity(frequencies: Tensor) -> Tensor:
     """exp of the entropy of frequencies [k] that add up to 1: so many codes, used equally, have the same."""
-    return torch.special.entr(frequencies).sum().exp()
+    found: Tensor = torch.special.entr(frequencies).sum().exp()
+    return found
