@@ -1,4 +1,4 @@
-"""A pipeline's folder is data that somebody else wrote: what is hostile in it is refused by name, before it is loaded."""
+"""A pipeline's folder is data that somebody else wrote: what is hostile in it is refused by name before it is loaded."""
 
 import importlib.util
 import json
@@ -248,7 +248,7 @@ def test_a_name_on_the_hub_needs_a_whole_commit(revision):
 def test_what_is_neither_folder_nor_name_is_told():
     with pytest.raises(ModelError, match="neither a folder nor"):
         load_pipeline("not/a/name")
-    with pytest.raises(ModelError, match="set generators.model"):
+    with pytest.raises(ModelError, match=r"set generators\.model"):
         load_pipeline()
 
 
