@@ -1,4 +1,4 @@
-"""A pipeline's folder is data that somebody else wrote: what is hostile in it is refused by name before it is loaded."""
+"""A pipeline's folder is data that somebody else wrote: what is hostile in it is refused by name, before it loads."""
 
 import importlib.util
 import json
