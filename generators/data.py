@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from generators.data_captions import captioned, class_captions
 from generators.data_digits import find_digits
@@ -15,7 +16,7 @@ from generators.data_hub import find_in_hub
 from generators.data_idx import find_in_idx
 from generators.data_pairs import pair
 from generators.data_reading import Read, Reading, read_entries
-from generators.data_split import apart, check_fraction, mirrored, split_pictures
+from generators.data_split import apart, check_fraction, split_pictures
 from generators.data_zip import find_in_zip
 from generators.errors import DataError, ImageError
 from generators.image_fitting import Look
@@ -33,7 +34,7 @@ LARGEST = 4096
 
 
 def load_pictures(section: DataSection) -> Split:
-    """Read, resize, caption, pair and split.
+    """Read, resize, caption, pair and split. (`flip` is the trainer's: it mirrors as it draws.)
 
     Two sets without pairs: the training pictures' targets are in an order of their own; held-out targets that were
     made from the pictures stay paired, so that a translation can be held against the truth.
@@ -54,7 +55,7 @@ def load_pictures(section: DataSection) -> Split:
         train = replace(train, targets=ours.images, paired=False)
         test = replace(test, targets=theirs.images, paired=False)
         skipped = (*skipped, *second.skipped)
-    return Split(mirrored(train) if section.flip else train, test, skipped)
+    return Split(train, test, skipped)
 
 
 def find_pictures(source: str, size: int = 16) -> Found:
@@ -63,6 +64,19 @@ def find_pictures(source: str, size: int = 16) -> Found:
         return find_digits(size)
     kind, colon, rest = source.partition(":")
     return KINDS[kind](rest) if colon and kind in KINDS else find_in_folder(Path(source).expanduser())
+
+
+def read_pictures(source: str, size: int, channels: Literal[1, 3], most: int = 0) -> Pictures:
+    """Pictures to be looked at or translated, the first `most` of a source or all, in its order.
+
+    Raises:
+        ImageError: one cannot be used.
+        DataError: there is none.
+    """
+    found = find_pictures(source, size)
+    kept = replace(found, entries=found.entries[: most or None])
+    how = Reading(Look(size, channels), generator_settings().max_pixels, strict=True)
+    return read_entries(kept, how).pictures
 
 
 def _check(section: DataSection) -> None:
@@ -98,7 +112,7 @@ def _reading(section: DataSection) -> Reading:
         max_images=section.max_images,
         seed=section.seed,
         strict=section.strict,
-        copies=(2 if section.targets else 1) * (2 if section.flip else 1),
+        copies=2 if section.targets else 1,
     )
 
 

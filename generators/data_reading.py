@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_MEMORY = 2 * 2**30
-"""Bytes of all pictures in memory, targets and mirrored ones counted."""
+"""Bytes of all pictures in memory, targets counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,23 +69,6 @@ def split_pictures(pictures: Pictures, parts: Sequence[Part], fraction: float, s
     return pictures.subset(chosen[0]), pictures.subset(chosen[1])
 
 
-def mirrored(pictures: Pictures) -> Pictures:
-    """The pictures, and after them each mirrored left to right, its target too."""
-    import torch
-
-    def both(images: Tensor) -> Tensor:
-        return torch.cat([images, images.flip(-1)])
-
-    return replace(
-        pictures,
-        images=both(pictures.images),
-        labels=torch.cat([pictures.labels] * 2) if pictures.labels is not None else None,
-        captions=pictures.captions * 2,
-        targets=both(pictures.targets) if pictures.targets is not None else None,
-        names=(*pictures.names, *(f"{name} (mirrored)" for name in pictures.names)),
-    )
-
-
 def apart(pictures: Pictures, seed: int) -> Pictures:
     """The pictures with their targets in a seeded order of their own: two sets without pairs."""
     import torch

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
-from generators.gan_blocks import initialise
+from generators.gan_blocks import MOMENTUM, initialise
 from generators.gan_residual import ResidualTrunk
 from generators.model import DataShape
 
@@ -20,7 +20,7 @@ class ConditionalBatchNorm(nn.Module):
 
     def __init__(self, features: int, condition: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(features, affine=False)
+        self.norm = nn.BatchNorm2d(features, affine=False, momentum=MOMENTUM)
         self.gain = nn.Linear(condition, features, bias=False)
         self.bias = nn.Linear(condition, features, bias=False)
         nn.init.normal_(self.gain.weight, 0, 0.02)
@@ -29,8 +29,8 @@ class ConditionalBatchNorm(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """x [n, features, h, w], normalised, then scaled and moved by each picture's own condition."""
         gain, bias = self.gain(condition), self.bias(condition)
-        normalised: Tensor = self.norm(x)
-        return normalised * (1 + gain)[:, :, None, None] + bias[:, :, None, None]
+        moved: Tensor = self.norm(x) * (1 + gain)[:, :, None, None] + bias[:, :, None, None]
+        return moved
 
 
 class UpBlock(nn.Module):
@@ -72,7 +72,8 @@ class ConditionalGenerator(nn.Module):
         x = self.unflatten(self.first(condition))
         for block in self.blocks:
             x = block(x, condition)
-        return self.last(relu(self.norm(x, condition))).tanh()
+        pictures: Tensor = self.last(relu(self.norm(x, condition))).tanh()
+        return pictures
 
 
 class ProjectionDiscriminator(nn.Module):
@@ -94,5 +95,5 @@ class ProjectionDiscriminator(nn.Module):
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """How real each picture looks as one of its class."""
         seen = self.trunk(images)
-        whole: Tensor = self.score(seen)[:, 0]
-        return whole + (self.classes(labels) * seen).sum(1)
+        scores: Tensor = self.score(seen)[:, 0] + (self.classes(labels) * seen).sum(1)
+        return scores

@@ -47,7 +47,8 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tenso
 
     Source: Mescheder et al. 2018, Which Training Methods for GANs do actually Converge?, equation 9, without gamma.
     """
-    return input_gradient(discriminator, real).square().sum(1).mean() / 2
+    squares: Tensor = input_gradient(discriminator, real).square().sum(1)
+    return squares.mean() / 2
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
@@ -56,7 +57,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     Source: Gulrajani et al. 2017, Improved Training of Wasserstein GANs, equation 3, without lambda.
     """
     share = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
-    return (input_gradient(critic, real.lerp(fake, share)).norm(dim=1) - 1).square().mean()
+    lengths: Tensor = input_gradient(critic, real.lerp(fake, share)).norm(dim=1)
+    return (lengths - 1).square().mean()
 
 
 def input_gradient(scorer: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

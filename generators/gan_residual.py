@@ -28,7 +28,8 @@ class DownBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The sum of both ways, at half the side."""
         main: Tensor = self.main(leaky_relu(x, 0.2))
-        return (main + self.skip(avg_pool2d(x, 2))) / 2**0.5
+        skipped: Tensor = self.skip(avg_pool2d(x, 2))
+        return (main + skipped) / 2**0.5
 
 
 class ResidualTrunk(nn.Module):

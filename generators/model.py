@@ -168,11 +168,16 @@ class GenerativeModel(nn.Module):
         (folder / CONFIG).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         save_model(self, str(folder / WEIGHTS))
 
+    def load_weights(self, folder: Path) -> None:
+        """The weights that `save` wrote. Raises OSError, RuntimeError or SafetensorError when they are not there."""
+        from safetensors.torch import load_model as load_file
+
+        load_file(self, str(folder / WEIGHTS))
+
 
 def load_model(folder: str | Path) -> GenerativeModel:
     """A saved model in eval mode, on the CPU. Raises ModelError when the folder holds none, or a damaged one."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_model as load_weights
 
     place = Path(folder)
     try:
@@ -180,7 +185,7 @@ def load_model(folder: str | Path) -> GenerativeModel:
         shape = DataShape(**{**about["shape"], "class_names": tuple(about["shape"]["class_names"])})
         cls = family_class(about["family"])
         model = cls.restore(family_config(about["family"], about["config"]), shape, about["extra"])
-        load_weights(model, str(place / WEIGHTS))
+        model.load_weights(place)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, RecipeError) as error:
         cause = (
             f"{place} holds no model that can be loaded: {str(error).splitlines()[0][:200] if str(error) else error!r}"

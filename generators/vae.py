@@ -102,11 +102,6 @@ class Vae(GenerativeModel):
             raise DataError("building the VAE", cause, "Sort the pictures into one folder a class, or set it to false")
         return cls(config, DataShape.of(pictures))
 
-    @property
-    def latent_size(self) -> int:
-        """Numbers of a latent code."""
-        return self.config.latent
-
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """One: both networks together."""
         self.progress = progress

@@ -25,7 +25,8 @@ def figures(model: Vae, pictures: Pictures, generator: torch.Generator) -> dict[
 
     "bound" of a Gaussian is minus the log-density of dequantised pixels in [0, 1).
     """
-    parts = [_chunk(model, pictures, index, generator) for index in torch.arange(len(pictures)).split(CHUNK)]
+    indices = torch.split(torch.arange(len(pictures)), CHUNK)
+    parts = [_chunk(model, pictures, index, generator) for index in indices]
     reconstruction, kl, tight, means = (torch.cat([part[i] for part in parts]) for i in range(4))
     bound = float(reconstruction.double().mean() + kl.double().mean())
     found = {

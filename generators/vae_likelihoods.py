@@ -11,7 +11,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import softplus
 
 GREY_VALUES = 256
 
@@ -28,8 +28,7 @@ def bernoulli_log_likelihood(logits: Tensor, pixels: Tensor) -> Tensor:
     Returns:
         [...], of what both broadcast to.
     """
-    logits, pixels = torch.broadcast_tensors(logits, pixels)
-    return -binary_cross_entropy_with_logits(logits, pixels, reduction="none").flatten(-3).sum(-1)
+    return (pixels * logits - softplus(logits)).flatten(-3).sum(-1)
 
 
 def gaussian_log_likelihood(mean: Tensor, log_sigma: Tensor, pixels: Tensor) -> Tensor:
@@ -58,7 +57,8 @@ def dequantised(pixels: Tensor, noise: Tensor) -> Tensor:
 
 def grey_entropy(pixels: Tensor) -> Tensor:
     """The least Bernoulli cross-entropy that grey pixels [n, channels, size, size] in [0, 1] allow, [n] nats."""
-    return -(torch.special.xlogy(pixels, pixels) + torch.special.xlogy(1 - pixels, 1 - pixels)).flatten(1).sum(1)
+    negative: Tensor = torch.special.xlogy(pixels, pixels) + torch.special.xlogy(1 - pixels, 1 - pixels)
+    return -negative.flatten(1).sum(1)
 
 
 def bits_per_dimension(bound: float, dimensions: int) -> float:

@@ -140,7 +140,7 @@ def _look(recipe: Recipe, asked: Asked) -> int:
 def _train(recipe: Recipe, asked: Asked, overrides: list[str]) -> int:
     from alignment.run_folder import folder_of
     from alignment.stages import train
-    from ui.cli.align_watch import INTERRUPT, Aside, signals_seen, watched
+    from ui.cli.align_watch import INTERRUPT, Aside, as_options, signals_seen, told, watched
 
     folder = folder_of(recipe)
     with signals_seen() as seen:
@@ -148,26 +148,11 @@ def _train(recipe: Recipe, asked: Asked, overrides: list[str]) -> int:
             with watched(folder, f"hearth align {recipe.stage}"), redirect_stdout(Aside()):
                 folder = train(recipe, resume=asked.resume)
         except Stopped as stopped:
-            said = ["--config", quote(asked.config), *_as_options(overrides), "--resume"]
+            said = ["--config", quote(asked.config), *as_options(overrides), "--resume"]
             again = " ".join(["hearth align", recipe.stage, *said])
-            raise _told(stopped, again, interrupted=INTERRUPT in seen()) from stopped
+            raise told(stopped, again, interrupted=INTERRUPT in seen()) from stopped
     _done(folder, recipe, asked.json)
     return 0
-
-
-def _as_options(overrides: list[str]) -> list[str]:
-    """As they would be typed again."""
-    return [word for override in overrides for word in ("--set", quote(override))]
-
-
-def _told(stopped: Stopped, again: str, interrupted: bool) -> Stopped:
-    """The error with the command that goes on, and the exit code of what ended the run."""
-    from ui.cli.errors import INTERRUPTED
-
-    told = Stopped(stopped.step, stopped.cause, f"Go on with: {again}")
-    if interrupted:
-        told.exit_code = INTERRUPTED
-    return told
 
 
 def _done(folder: RunFolder, recipe: Recipe, json: bool) -> None:

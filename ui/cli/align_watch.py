@@ -9,11 +9,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from decoder.errors import HearthError
+from decoder.errors import HearthError, Stopped
 from ui.cli.output import remark, spinner
 
 if TYPE_CHECKING:
@@ -154,3 +155,18 @@ def _follow(progress: Progress, show: Callable[[str], None], ended: threading.Ev
         now = time.monotonic()
         if progress.read(now):
             show(progress.line(now))
+
+
+def as_options(overrides: Sequence[str]) -> list[str]:
+    """`--set` and its values as they would be typed again."""
+    return [word for override in overrides for word in ("--set", quote(override))]
+
+
+def told(stopped: Stopped, again: str, interrupted: bool) -> Stopped:
+    """The error with the command that goes on, and the exit code of what ended the run."""
+    from ui.cli.errors import INTERRUPTED
+
+    said = Stopped(stopped.step, stopped.cause, f"Go on with: {again}")
+    if interrupted:
+        said.exit_code = INTERRUPTED
+    return said
