@@ -51,6 +51,18 @@ class Watch:
         self._ringing = [alarm.kind for alarm in found]
         return new
 
+    def quality(self, samples: Tensor) -> dict[str, float]:
+        """FID, recall and covered modes of the samples that were looked at, to be drawn over the run; nothing for
+        translations.
+        """
+        from generators.metrics import measure_against
+
+        known = self._reference(samples)
+        if known is None:
+            return {}
+        found = measure_against(samples, known, resamples=0)
+        return {"fid": found.fid.value, "recall": found.recall.value, "modes": found.modes.value}
+
     def state(self) -> dict[str, Any]:
         """What `restore` goes on from, as JSON."""
         return {"ringing": list(self._ringing), "past": [dict(each) for each in self._past]}

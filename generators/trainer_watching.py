@@ -34,6 +34,9 @@ class AlarmWatch(Protocol):
     ) -> list[Any]:
         """Alarms that ring at this evaluation."""
 
+    def quality(self, samples: Tensor) -> Mapping[str, float]:
+        """Figures of these samples, to be logged."""
+
     def state(self) -> Any:
         """What `restore` goes on from; data that torch.load(weights_only=True) reads."""
 
@@ -119,8 +122,10 @@ class Watching:
             if self._recipe.training.early_stop:
                 self._keep_best(step, figures)
             if self._watch is not None:
-                for alarm in self._watch.look(step, progress, self._watched(), losses, figures):
+                samples = self._watched()
+                for alarm in self._watch.look(step, progress, samples, losses, figures):
                     self.rung.append(plain_alarm(alarm))
+                figures = {**figures, **self._watch.quality(samples)}
         self.found = dict(figures)
         return self.found
 

@@ -191,6 +191,9 @@ class Watch:
     def __init__(self):
         self.seen = []
 
+    def quality(self, samples):
+        return {}
+
     def look(self, step, progress, samples, losses, figures):
         self.seen.append((step, progress, tuple(samples.shape), sorted(losses), figures))
         return [Alarm("collapse", step, "3 of 10 modes are left", {"modes": 3.0})] if len(self.seen) == 3 else []

@@ -131,6 +131,9 @@ class ThirdLook:
     def __init__(self):
         self.looks = 0
 
+    def quality(self, samples):
+        return {}
+
     def look(self, step, progress, samples, losses, figures):
         from types import SimpleNamespace
 
