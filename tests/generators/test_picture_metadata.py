@@ -38,10 +38,15 @@ def maker(folder):
     return TextToImage(folder)
 
 
+@pytest.fixture(scope="module")
+def drawn(maker):
+    return maker.draw("a red cat, “so-called”", "dog", seed=11, scheduler="ddim", **SMALL)[0]
+
+
 @pytest.fixture
-def saved(maker, tmp_path):
+def saved(drawn, tmp_path):
     """A picture of ours, saved."""
-    return maker.draw("a red cat, “so-called”", "dog", seed=11, scheduler="ddim", **SMALL)[0].save(tmp_path / "cat.png")
+    return drawn.save(tmp_path / "cat.png")
 
 
 def write(path, text=None, key=KEY, size=(32, 32)):
