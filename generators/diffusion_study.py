@@ -93,7 +93,8 @@ def _row(
     from generators.model import even_labels
     from generators.sample import sample
 
-    options = {"scheduler": name, "steps": steps} | ({} if scale is None else {"guidance_scale": scale})
+    options: dict[str, Any] = {"scheduler": name, "steps": steps}
+    options |= {} if scale is None else {"guidance_scale": scale}
     begun = time.process_time()
     drawn: Tensor = sample(model, count, seed=seed, **options)
     seconds = time.process_time() - begun
