@@ -18,7 +18,7 @@ from torch import Tensor
 from generators.errors import DataError
 from generators.gan_conditional import ConditionalGenerator, ProjectionDiscriminator
 from generators.gan_losses import hinge_discriminator, hinge_generator, score_figures
-from generators.gan_model import DISCRIMINATOR, Gan, halvings, positive
+from generators.gan_model import DISCRIMINATOR, Gan, halvings, not_negative
 from generators.model import Conditions, DataShape, check_options, even_labels
 from generators.pictures import Batch
 
@@ -75,8 +75,7 @@ class BigGan(Gan):
             real = self.discriminator(self.seen(images), labels)
             fake = self.discriminator(self.seen(self.made(images, labels)), labels)
             return {"loss": hinge_discriminator(real, fake), **score_figures(real, fake)}
-        with self.fixed_discriminator():
-            fake = self.discriminator(self.seen(self.decode(self.latent(len(images)), labels)), labels)
+        fake = self.discriminator(self.seen(self.decode(self.latent(len(images)), labels)), labels)
         return {"loss": hinge_generator(fake)}
 
     @torch.no_grad()
@@ -87,5 +86,5 @@ class BigGan(Gan):
             truncation: latents lie within it; 0 for all (`latent`).
         """
         check_options(options, self.options)
-        z = self.latent(conditions.count, generator, positive(options.get("truncation", 0.0)))
+        z = self.latent(conditions.count, generator, not_negative(options, "truncation", 0.0))
         return self.decode(z, conditions.labels).clamp(-1, 1)

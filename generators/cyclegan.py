@@ -76,7 +76,7 @@ class CycleGan(GenerativeModel):
             {"a": patch_discriminator(a, width, layers), "b": patch_discriminator(b, width, layers)}
         )
         side = (shape.size, shape.size)
-        self.pools = nn.ModuleDict({"a": ImagePool((a, *side), config.pool), "b": ImagePool((b, *side), config.pool)})
+        self.pool_a, self.pool_b = ImagePool((a, *side), config.pool), ImagePool((b, *side), config.pool)
 
     @classmethod
     def build(cls, config: Any, pictures: Pictures) -> CycleGan:
@@ -124,7 +124,7 @@ class CycleGan(GenerativeModel):
 
     def _discriminators_loss(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
-            old_b, old_a = self.pools["b"].swap(self.to_b(a)), self.pools["a"].swap(self.to_a(b))
+            old_b, old_a = self.pool_b.swap(self.to_b(a)), self.pool_a.swap(self.to_a(b))
         loss_a = discriminator_loss(self.discriminators["a"](a), self.discriminators["a"](old_a), "squares")
         loss_b = discriminator_loss(self.discriminators["b"](b), self.discriminators["b"](old_b), "squares")
         return {"loss": loss_a + loss_b}

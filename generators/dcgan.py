@@ -70,8 +70,7 @@ class Dcgan(Gan):
         """Each player's loss in nats. The discriminator's comes with its scores and, if there is one, the penalty."""
         if phase == DISCRIMINATOR:
             return self._discriminator_loss(batch.images)
-        with self.fixed_discriminator():
-            fake = self.discriminator(self.seen(self.decode(self.latent(len(batch.images)))))
+        fake = self.discriminator(self.seen(self.decode(self.latent(len(batch.images)))))
         return {"loss": logistic_generator(fake)}
 
     def _discriminator_loss(self, images: Tensor) -> dict[str, Tensor]:

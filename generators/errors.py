@@ -6,6 +6,7 @@ UsageError
     ├── ImageError         a picture that cannot be read, is too large, or is not what it says it is; names the file
     ├── DataError          pictures, captions or pairs that cannot be trained on as a whole
     ├── ModelError         a saved model that cannot be loaded, or is not of the family that is asked for
+    ├── FeaturesMissing    Inception's features are asked for, and torch_fidelity or its weights are not there
     ├── SchedulerError     settings of a noise schedule that contradict each other
     └── PipelineRefused    a pipeline folder with pickled weights, custom code or no pinned revision
 ServiceError
@@ -32,6 +33,10 @@ class DataError(GeneratorError):
 
 class ModelError(GeneratorError):
     """A saved model cannot be loaded, or does not fit what is asked of it."""
+
+
+class FeaturesMissing(GeneratorError):
+    """A network whose features are asked for is not there."""
 
 
 class SchedulerError(GeneratorError):

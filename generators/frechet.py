@@ -6,6 +6,7 @@ a local Nash equilibrium (2017), equation 6; the distance is Dowson and Landau's
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,14 +25,39 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     Raises:
         DataError: a set has fewer than 2 rows, or a value is no number.
     """
-    import torch
-
     check_features(first, second)
-    mean_1, root_1 = _moments(first)
-    mean_2, root_2 = _moments(second)
-    overlap = torch.linalg.svdvals(root_1 @ root_2.T).sum()
-    spread = root_1.square().sum() + root_2.square().sum()
-    return max(float((mean_1 - mean_2).square().sum() + spread - 2 * overlap), 0.0)
+    return Moments.of(first).distance(Moments.of(second))
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """A set of features' Gaussian.
+
+    Attributes:
+        mean: [d].
+        root: [r, d] with rootᵀ root the unbiased covariance.
+    """
+
+    mean: Tensor
+    root: Tensor
+
+    @classmethod
+    def of(cls, features: Tensor) -> Moments:
+        """Of features [n, d], in float64."""
+        import torch
+
+        values = features.double()
+        mean = values.mean(0)
+        centred = (values - mean) / (len(values) - 1) ** 0.5
+        return cls(mean, torch.linalg.qr(centred, mode="r").R if len(values) > values.shape[1] else centred)
+
+    def distance(self, other: Moments) -> float:
+        """The Fréchet distance, see `frechet_distance`."""
+        import torch
+
+        overlap = torch.linalg.svdvals(self.root @ other.root.T).sum()
+        spread = self.root.square().sum() + other.root.square().sum()
+        return max(float((self.mean - other.mean).square().sum() + spread - 2 * overlap), 0.0)
 
 
 def check_features(*sets: Tensor) -> None:
@@ -44,13 +70,3 @@ def check_features(*sets: Tensor) -> None:
             raise DataError("measuring pictures", cause, "Draw more samples, or hold out more pictures")
         if not bool(found.isfinite().all()):
             raise DataError("measuring pictures", "a picture holds values that are no numbers", "Train it anew")
-
-
-def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean [d], and a matrix [min(n, d), d] whose product with itself is the unbiased covariance."""
-    import torch
-
-    values = features.double()
-    mean = values.mean(0)
-    centred = (values - mean) / (len(values) - 1) ** 0.5
-    return mean, torch.linalg.qr(centred, mode="r").R if len(values) > values.shape[1] else centred

@@ -11,6 +11,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from generators.model import DataShape
 
 Norm = Literal["batch", "layer", "none"]
+MOMENTUM = 0.01
+"""Of a generator's running statistics: they are of the last hundred steps, as the averaged weights are."""
 
 
 class PatchConv(nn.Linear):
@@ -40,11 +42,11 @@ class ConvGenerator(nn.Module):
         super().__init__()
         side, channels = shape.size >> depth, width << (depth - 1)
         layers: list[nn.Module] = [nn.Linear(latent, channels * side * side, bias=False)]
-        layers += [nn.Unflatten(1, (channels, side, side)), normalisation(norm, channels), nn.ReLU()]
+        layers += [nn.Unflatten(1, (channels, side, side)), normalisation(norm, channels, MOMENTUM), nn.ReLU()]
         for _ in range(depth - 1):
             layers += [nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False)]
             channels //= 2
-            layers += [normalisation(norm, channels), nn.ReLU()]
+            layers += [normalisation(norm, channels, MOMENTUM), nn.ReLU()]
         layers += [nn.ConvTranspose2d(channels, shape.channels, 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         initialise(self)
@@ -79,10 +81,10 @@ class ConvDiscriminator(nn.Module):
         return scores[:, 0]
 
 
-def normalisation(norm: Norm, channels: int) -> nn.Module:
+def normalisation(norm: Norm, channels: int, momentum: float = 0.1) -> nn.Module:
     """The layer of this name; layer norm is over channels and places (one group)."""
     if norm == "batch":
-        return nn.BatchNorm2d(channels)
+        return nn.BatchNorm2d(channels, momentum=momentum)
     return nn.GroupNorm(1, channels) if norm == "layer" else nn.Identity()
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, relu
 
-from generators.gan_blocks import initialise
+from generators.gan_blocks import MOMENTUM, initialise
 from generators.gan_residual import ResidualTrunk
 from generators.model import DataShape
 
@@ -20,7 +20,7 @@ class ConditionalBatchNorm(nn.Module):
 
     def __init__(self, features: int, condition: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(features, affine=False)
+        self.norm = nn.BatchNorm2d(features, affine=False, momentum=MOMENTUM)
         self.gain = nn.Linear(condition, features, bias=False)
         self.bias = nn.Linear(condition, features, bias=False)
         nn.init.normal_(self.gain.weight, 0, 0.02)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -32,6 +31,7 @@ class Gan(GenerativeModel):
     def __init__(self, config: Any, shape: DataShape) -> None:
         super().__init__(config, shape)
         check_policies(config.diffaug)
+        check_numbers(config)
 
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """The discriminator's updates, then one of the generator."""
@@ -64,26 +64,10 @@ class Gan(GenerativeModel):
         """The pictures as the discriminator sees them: after the recipe's differentiable augmentation."""
         return augment(images, self.config.diffaug)
 
-    def draw_labels(self, count: int) -> Tensor | None:
-        """[count] labels for made pictures in training; None without classes."""
-        return None
-
     @torch.no_grad()
     def made(self, like: Tensor, labels: Tensor | None = None) -> Tensor:
         """As many pictures as there are in `like`, without gradients: the discriminator's counterexamples."""
         return self.decode(self.latent(len(like)), labels)
-
-    @contextmanager
-    def fixed_discriminator(self) -> Iterator[None]:
-        """Within it, no gradients are computed for the discriminator's weights: the generator's phase needs none."""
-        weights = [p for p in self.discriminator.parameters() if p.requires_grad]
-        for weight in weights:
-            weight.requires_grad_(False)
-        try:
-            yield
-        finally:
-            for weight in weights:
-                weight.requires_grad_(True)
 
     @torch.no_grad()
     def sample(self, conditions: Conditions, generator: torch.Generator, **options: Any) -> Tensor:
@@ -93,16 +77,33 @@ class Gan(GenerativeModel):
             truncation: latents lie within it; 0 for all (`latent`).
         """
         check_options(options, self.options)
-        z = self.latent(conditions.count, generator, positive(options.get("truncation", 0.0)))
+        z = self.latent(conditions.count, generator, not_negative(options, "truncation", 0.0))
         return self.decode(z).clamp(-1, 1)
 
 
-def positive(truncation: Any) -> float:
-    """A truncation as a number that is not negative. Raises RecipeError."""
-    if isinstance(truncation, bool) or not isinstance(truncation, (int, float)) or truncation < 0:
-        cause = f"sampling.truncation is {truncation!r}"
-        raise RecipeError("sampling", cause, "Give a number above 0; or 0, for none")
-    return float(truncation)
+def check_numbers(config: Any) -> None:
+    """Refuse what no GAN can be built or trained with. Raises RecipeError."""
+    for name in ("latent", "width", "discriminator_steps", "mapping_layers", "r1_every", "path_every"):
+        least = 2 if name == "width" else 1
+        if getattr(config, name, least) < least:
+            _refuse(name, getattr(config, name), f"Give at least {least}")
+    for name in ("generator_learning_rate", "discriminator_learning_rate", "r1", "penalty", "path_length"):
+        if getattr(config, name, 0.0) < 0:
+            _refuse(name, getattr(config, name), "Give a number that is not negative")
+    if len(config.betas) != 2 or not all(0 <= beta < 1 for beta in config.betas):
+        _refuse("betas", list(config.betas), "Give two numbers from 0 to 1, as in [0.5, 0.999]")
+
+
+def _refuse(name: str, value: Any, remedy: str) -> None:
+    raise RecipeError("building the model", f"model.{name} is {value!r}", remedy)
+
+
+def not_negative(options: Mapping[str, Any], name: str, otherwise: float) -> float:
+    """The option of this name as a number of at least 0. Raises RecipeError."""
+    value = options.get(name, otherwise)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise RecipeError("sampling", f"sampling.{name} is {value!r}", "Give a number that is not negative")
+    return float(value)
 
 
 def halvings(size: int) -> int:

@@ -35,7 +35,7 @@ def save_grid(images: Tensor, path: str | Path, columns: int | None = None) -> P
     pixels = grid_pixels(images, columns)
     shown = Image.fromarray(pixels.squeeze(-1).numpy() if pixels.shape[-1] == 1 else pixels.numpy())
     written = io.BytesIO()
-    shown.save(written, format="PNG", optimize=True)
+    shown.save(written, format="PNG")
     place = Path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
     aside = place.with_name("." + place.name)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from generators.resamples import Figure, Resamples
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from generators.resamples import Figure, Resamples
 
 
 def nearest_distances(samples: Tensor, train: Tensor) -> Tensor:
@@ -22,17 +22,23 @@ def nearest_distances(samples: Tensor, train: Tensor) -> Tensor:
 
 
 def nearest_ratio(samples: Tensor, held_out: Tensor, resamples: Resamples) -> Figure:
-    """Median nearest distance [n] of samples to the training pictures, by that of held-out pictures [m].
+    """Median nearest distance [n] of samples to the training pictures, by that of held-out pictures [m]; the interval
+    has both medians' uncertainty.
 
     1: as far away as unseen pictures of the same kind; 0: copies; well above 1: unlike any picture.
     """
-    usual = max(float(held_out.median()), 1e-12)
-    value = float(samples.median()) / usual
-    order = samples.argsort()
+    both = Resamples.draw(len(held_out), len(resamples.weights), seed=1)
+    value = float(samples.median()) / max(float(held_out.median()), 1e-12)
 
-    def medians(weights: Tensor) -> Tensor:
-        below = weights[:, order].cumsum(1)
-        place = (below >= below[:, -1:] / 2).double().argmax(1)
-        return samples[order][place].double() / usual
+    def ratios(weights: Tensor) -> Tensor:
+        return _medians(samples, weights) / _medians(held_out, both.weights).clamp(min=1e-12)
 
-    return resamples.figure(value, medians, 0.0, float("inf"))
+    return resamples.figure(value, ratios, 0.0, float("inf"))
+
+
+def _medians(values: Tensor, weights: Tensor) -> Tensor:
+    """[r] medians of values [n], each as often as weights [r, n] say."""
+    order = values.argsort()
+    below = weights[:, order].cumsum(1)
+    place = (below >= below[:, -1:] / 2).double().argmax(1)
+    return values[order][place].double()

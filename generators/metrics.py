@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from generators.frechet import check_features, frechet_distance
+from generators.frechet import Moments, check_features
 from generators.kernel_distance import KernelBlocks, standardised
 from generators.manifold import Balls, Manifolds, covered
 from generators.memorisation import nearest_distances, nearest_ratio
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from generators.pictures import Split
 
 MOST = 5000
-"""Training pictures that a sample's neighbours and kernels are taken among; of more, evenly spaced ones stand for all."""
+"""Training pictures that neighbours and kernels are taken among; of more, evenly spaced ones stand for all."""
 FIGURES = {
     "fid": "FID",
     "kid": "KID",
@@ -81,7 +81,8 @@ class Measures:
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Measures:
         """What `plain` gave."""
-        return cls(**{key: Figure(**value) if isinstance(value, dict) else value for key, value in values.items()})
+        read: dict[str, Any] = {key: Figure(**v) if isinstance(v, dict) else v for key, v in values.items()}
+        return cls(**read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Reference:
     """What of the real pictures every measurement with one judge needs again.
 
     Attributes:
-        features: [m, d] of all training pictures.
+        features, moments: [m, d] of all training pictures, and their Gaussian.
         balls: around those that neighbours are taken among.
         spread: the mean distance of two of them.
         held_out: [t] distances of the test pictures to their nearest training picture.
@@ -97,6 +98,7 @@ class Reference:
 
     judge: Judge
     features: Tensor
+    moments: Moments
     balls: Balls
     modes: Modes
     spread: float
@@ -112,7 +114,7 @@ class Reference:
         balls = Balls.around(features[:: -(-len(features) // MOST)])
         spread = float(torch.pdist(balls.points).mean())
         modes = Modes.of(split.train, features, judge)
-        return cls(judge, features, balls, modes, spread, nearest_distances(test, features))
+        return cls(judge, features, Moments.of(features), balls, modes, spread, nearest_distances(test, features))
 
 
 def measure(
@@ -132,13 +134,17 @@ def measure(
 
 
 def floor(split: Split, judge: Judge, n: int = 0, resamples: int = 200, seed: int = 0) -> Measures:
-    """The same figures of n real test pictures (0: all there are): what samples that cannot be told from real come to."""
+    """The same figures of n real test pictures (0: all there are): what samples as good as real ones come to."""
+    return floor_against(split, Reference.of(split, judge), n, resamples, seed)
+
+
+def floor_against(split: Split, known: Reference, n: int = 0, resamples: int = 200, seed: int = 0) -> Measures:
+    """As `floor`, with what is known of the real pictures already."""
     import torch
 
     order = torch.randperm(len(split.test), generator=torch.Generator().manual_seed(seed))
-    index = order[: n or len(order)]
-    labels = split.test.labels[index] if split.test.labels is not None else None
-    return measure(split.test.subset(index).floats(), split, judge, labels, resamples, seed)
+    real = split.test.subset(order[: n or len(order)])
+    return measure_against(real.floats(), known, real.labels, resamples, seed)
 
 
 def measure_against(
@@ -167,15 +173,15 @@ def _distances(features: Tensor, known: Reference, draws: Resamples) -> dict[str
     import torch
 
     def frechets(weights: Tensor) -> Tensor:
-        drawn = (features.repeat_interleave(row.long(), dim=0) for row in weights)
-        return torch.tensor([frechet_distance(each, known.features) for each in drawn])
+        drawn = (Moments.of(features.repeat_interleave(row.long(), dim=0)) for row in weights)
+        return torch.tensor([each.distance(known.moments) for each in drawn])
 
     real = known.balls.points
     blocks = KernelBlocks(standardised(features, real), standardised(real, real))
     whole = blocks.distances(torch.ones(1, len(features), dtype=torch.float64))
     infinite = float("inf")
     return {
-        "fid": draws.figure(frechet_distance(features, known.features), frechets, 0.0, infinite),
+        "fid": draws.figure(Moments.of(features).distance(known.moments), frechets, 0.0, infinite),
         "kid": draws.figure(float(whole[0]), blocks.distances, -infinite, infinite),
     }
 

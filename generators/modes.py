@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CONFIDENT = 0.8
 """The probability above which a judge is sure."""
 COVERED = 0.1
-"""A mode counts as covered when samples that are surely of it make up this part of the share that it has in training."""
+"""A mode is covered when the samples that are surely of it are at least this part of its share of the training set."""
 GROUPS = 10
 ROUNDS = 25
 
@@ -71,7 +71,7 @@ class Modes:
 
     def covered(self, counts: Tensor, total: int) -> Tensor:
         """[r] modes covered, of the counts [r, k] of samples surely told among `total`."""
-        needed = (COVERED * self.shares * total).clamp(min=1)
+        needed = (COVERED * self.shares * total).clamp(min=1) - 1e-9  # 0.1 * 0.2 * 100 is a little more than 2
         return ((counts >= needed) & (self.shares > 0)).double().sum(1)
 
     def divergence(self, counts: Tensor) -> Tensor:
@@ -80,7 +80,8 @@ class Modes:
 
         frequencies = counts / counts.sum(1, keepdim=True)
         shares = self.shares.clamp(min=0.5 / 10**6)  # a class that the judge sees in no training picture
-        return torch.special.xlogy(frequencies, frequencies / shares).nan_to_num(0.0).sum(1).clamp(min=0)
+        found: Tensor = torch.special.xlogy(frequencies, frequencies / shares).nan_to_num(0.0).sum(1).clamp(min=0)
+        return found
 
 
 def _group(features: Tensor, groups: int) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from generators.gan_losses import logistic_discriminator, logistic_generator, r1_penalty, score_figures
-from generators.gan_model import DISCRIMINATOR, Gan, halvings, positive
+from generators.gan_model import DISCRIMINATOR, Gan, halvings, not_negative
 from generators.gan_residual import ResidualTrunk
 from generators.gan_style import StyleGenerator, mix, path_lengths
 from generators.model import Conditions, DataShape, check_options
@@ -114,8 +114,7 @@ class StyleGan(Gan):
         return {"loss": loss, **figures}
 
     def _generator_loss(self, images: Tensor) -> dict[str, Tensor]:
-        with self.fixed_discriminator():
-            fake = self.discriminator(self.seen(self.synthesise(self.mixed_styles(len(images)))))
+        fake = self.discriminator(self.seen(self.synthesise(self.mixed_styles(len(images)))))
         loss, figures = logistic_generator(fake), {}
         if self._due(1, self.config.path_length, self.config.path_every):
             penalty = self.path_penalty(max(len(images) // 2, 1))
@@ -155,7 +154,7 @@ class StyleGan(Gan):
                 appendix B): better pictures, less variety; 1 for none.
         """
         check_options(options, self.options)
-        psi = positive(options.get("truncation_psi", 1.0))
+        psi = not_negative(options, "truncation_psi", 1.0)
         styles = self.styles(self.latent(conditions.count, generator))
         if psi != 1:
             styles = self.mean_style().lerp(styles, psi)

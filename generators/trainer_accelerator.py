@@ -26,6 +26,7 @@ def make_accelerator(section: TrainingSection) -> Any:
 
     AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a phase's loss uses part of the model
+    remedy = "Set training.mixed_precision to bf16 or no"
     try:
         accelerator = Accelerator(
             mixed_precision=section.mixed_precision,
@@ -33,8 +34,9 @@ def make_accelerator(section: TrainingSection) -> Any:
             kwargs_handlers=[unused],
         )
     except ValueError as error:
-        remedy = "Set training.mixed_precision to bf16 or no"
         raise RecipeError("starting accelerate", str(error).strip(), remedy) from error
+    if section.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise RecipeError("starting accelerate", "a CPU does not train in fp16", remedy)
     kind = str(accelerator.distributed_type.value)
     if kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM"):
         cause = f"every process keeps whole weights here, and accelerate is configured for {kind}"

@@ -34,11 +34,11 @@ class Meter:
 
     def due(self, progress: float) -> bool:
         """Whether a line is due; after it, call `clear`."""
-        return bool(self._sums) and int(min(progress, 1.0) * LINES) > self._lines
+        return bool(self._sums) and _lines_at(progress) > self._lines
 
     def clear(self, progress: float) -> None:
         """Begin the next line."""
-        self._sums, self._counts, self._lines = {}, {}, int(min(progress, 1.0) * LINES)
+        self._sums, self._counts, self._lines = {}, {}, _lines_at(progress)
 
     def state(self) -> dict[str, Any]:
         """What `restore` goes on from, as JSON."""
@@ -47,3 +47,8 @@ class Meter:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
         self._sums, self._counts, self._lines = dict(state["sums"]), dict(state["counts"]), int(state["lines"])
+
+
+def _lines_at(progress: float) -> int:
+    """Lines that a run has at this share; 29 of 200 steps are 29 lines, whatever their quotient is rounded to."""
+    return int(min(progress, 1.0) * LINES + 1e-6)

@@ -79,7 +79,11 @@ class Optimizers:
 
     def _make(self, phase: Phase) -> None:
         optimizer = torch.optim.AdamW(
-            self.parameters(phase), phase.learning_rate, phase.betas, weight_decay=phase.weight_decay
+            self.parameters(phase),
+            phase.learning_rate,
+            phase.betas,
+            weight_decay=phase.weight_decay,
+            fused=self._accelerator.device.type in ("cpu", "cuda"),  # a fifth of the time where parts are small
         )
         self._made[phase.name] = self._accelerator.prepare_optimizer(optimizer)
         self._phases[phase.name] = phase

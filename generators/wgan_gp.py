@@ -64,8 +64,7 @@ class WganGp(Gan):
         """Critic: minus the estimated distance, and the penalty. Generator: minus its pictures' mean score."""
         if phase == DISCRIMINATOR:
             return self._critic_loss(batch.images)
-        with self.fixed_discriminator():
-            fake = self.discriminator(self.seen(self.decode(self.latent(len(batch.images)))))
+        fake = self.discriminator(self.seen(self.decode(self.latent(len(batch.images)))))
         return {"loss": -fake.mean()}
 
     def _critic_loss(self, images: Tensor) -> dict[str, Tensor]:

@@ -22,12 +22,12 @@ def small(family, data=None, **values):
     return family_class(family).build(family_config(family, {"width": 4, "latent": 8, **values}), data)
 
 
-def train(model, data, steps, batch_size=8):
-    """The figures of every step's phases, by name, as the trainer would come by them."""
+def train(model, data, steps, batch_size=8, only=""):
+    """The figures of every step's phases, by name, as the trainer would come by them; `only` one phase, if named."""
     optimizers, seen = {}, []
     for _ in range(steps):
         figures = {}
-        for phase in model.phases(0.0):
+        for phase in [phase for phase in model.phases(0.0) if only in ("", phase.name)]:
             weights = [p for part in phase.parts for p in getattr(model, part).parameters()]
             optimizer = optimizers.setdefault(
                 phase.name, torch.optim.AdamW(weights, phase.learning_rate, phase.betas, weight_decay=0)
@@ -37,6 +37,6 @@ def train(model, data, steps, batch_size=8):
                 optimizer.zero_grad()
                 losses["loss"].backward()
                 optimizer.step()
-            figures[phase.name] = {name: float(value) for name, value in losses.items()}
+            figures[phase.name] = {name: float(value.detach()) for name, value in losses.items()}
         seen.append(figures)
     return seen

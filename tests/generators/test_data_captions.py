@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from generators.data import load_pictures
@@ -143,3 +145,18 @@ def test_the_words_of_a_path_from_the_nearest_up(name, caption):
 def test_captions_by_paths(folder):
     found, _ = load(folder, captions="paths")
     assert found["cats/old_cat1.png"] == "old cat, cats"
+
+
+@settings(max_examples=80, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.one_of(st.binary(max_size=120), st.text(max_size=120).map(lambda text: ("file,caption\n" + text).encode())),
+    ending=st.sampled_from(["csv", "jsonl"]),
+)
+def test_any_bytes_as_captions_give_pictures_with_captions_or_the_typed_error(folder, data, ending):
+    (folder / f"any.{ending}").write_bytes(data)
+    try:
+        found, _ = load(folder, captions=f"any.{ending}")
+    except DataError as error:
+        assert error.remedy
+    else:
+        assert found and all(found.values())

@@ -6,6 +6,8 @@ import zipfile
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from generators.data import load_pictures
@@ -257,3 +259,20 @@ def test_what_is_no_zip_is_told(tmp_path):
         find_in_zip(tmp_path / "missing.zip")
     with pytest.raises(DataError, match="holds no pictures"):
         load(make_zip(tmp_path / "text.zip", [("a.txt", "x")]))
+
+
+@settings(max_examples=60, deadline=3000)
+@given(st.data())
+def test_a_zip_with_any_bytes_changed_gives_pictures_or_the_typed_error(tmp_path_factory, data):
+    file = tmp_path_factory.getbasetemp() / "changed.zip"
+    make_zip(file, [(f"{name}/{i}.png", png()) for name in "ab" for i in "12"])
+    changed = bytearray(file.read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(changed) - 1), min_size=1, max_size=8)):
+        changed[place] = data.draw(st.integers(0, 255))
+    file.write_bytes(changed)
+    try:
+        split = load(f"zip:{file}")
+    except DataError as error:
+        assert "changed.zip" in error.cause
+    else:
+        assert 0 < len(names(split)) <= 4

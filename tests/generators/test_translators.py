@@ -211,5 +211,5 @@ def test_without_a_discriminators_word_pix2pix_is_a_regression(outlined):
 
 def test_the_pools_are_in_the_saved_state(coloured):
     model = step_all(built("cyclegan", coloured.train), coloured.train, 1)
-    assert int(model.state_dict()["pools.b.filled"]) == 4
+    assert int(model.state_dict()["pool_b.filled"]) == 4
     assert isinstance(model, CycleGan)

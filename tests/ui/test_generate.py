@@ -178,6 +178,22 @@ def test_a_damaged_model_is_told_by_its_folder(hearth, house, trained):
     assert "damaged/model holds no model that can be loaded" in result.err
 
 
+def test_a_model_that_translates_is_given_held_out_pictures_or_others(hearth, house):
+    short = ("--set", "training.max_steps=1", "--set", "training.budget_seconds=0", "--set", "data.max_images=60")
+    trained = hearth("generate", "train", "pix2pix-digits", *short, "--set", "output=run")
+    assert trained.code == 0, trained.err
+    assert hearth("generate", "sample", "run", "-n", "4", "-o", "held").code == 0
+    assert len(list((house / "held").iterdir())) == 4
+    (house / "mine").mkdir()
+    for i in range(2):
+        Image.new("L", (40, 30), 100 * i).save(house / "mine" / f"{i}.png")
+    result = hearth("generate", "sample", "run", "--images", "mine", "-o", "translated", "--json")
+    assert (result.code, result.json["count"]) == (0, 2)
+    (house / "mine" / "0.png").write_text("no picture")
+    assert "0.png is no picture" in hearth("generate", "sample", "run", "--images", "mine").err
+    assert "pix2pix makes no pictures of flat codes" in hearth("generate", "interpolate", "run").err
+
+
 # Between codes
 
 
@@ -305,7 +321,7 @@ def test_ctrl_c_ends_a_drawing_before_its_next_step(hearth, house, pipeline, mon
         return lambda step: os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(generate_draw, "_telling", interrupting)
-    result = hearth("generate", "draw", "a cat", "--model", pipeline, "--steps", "9")
+    result = hearth("generate", "draw", "a cat", "--model", pipeline, "--steps", "5")
     assert result.code == 130
     assert not Path("picture.png").exists()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +12,7 @@ import typer
 
 from decoder.errors import Stopped, UsageError
 from ui.cli import generate_draw, generate_sample
+from ui.cli.align_watch import INTERRUPT, as_options, signals_seen, told
 from ui.cli.generate_options import STEP, Run, Set, open_run, options_from, require_generators
 from ui.cli.main import COMMANDS, new_app
 from ui.cli.options import Debug, Json
@@ -18,6 +21,7 @@ from ui.cli.output import print_json, print_table, print_text, remark
 if TYPE_CHECKING:
     from decoder.runs.folder import RunFolder
     from generators.sections import Recipe
+    from generators.trainer_progress import Progress
 
 app = new_app(help=COMMANDS["generate"], no_args_is_help=True)
 
@@ -42,8 +46,12 @@ def train(
     overrides = list(given or ())
     loaded = load_recipe(recipe, overrides)
     require_generators()
-    again = " ".join(["hearth generate train", quote(recipe), *_options(overrides), "--resume"])
-    _done(_trained(loaded, resume, again), loaded, json)
+    from generators.train import train as train_model
+
+    again = " ".join(["hearth generate train", quote(recipe), *as_options(overrides), "--resume"])
+    with _watched(f"hearth generate train {loaded.name}", again) as watch:
+        folder = train_model(loaded, resume, watch)
+    _done(folder, loaded, json)
     return 0
 
 
@@ -58,11 +66,10 @@ def evaluate(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Judge a run's pictures by every metric, with two judges, beside what real pictures score."""
+    """Judge a run's pictures by every metric, beside what real pictures score."""
     folder, options = open_run(run), options_from(given)
     require_generators()
     from generators.evaluate import evaluate as judge
-
     from ui.cli.generate_figures import HEADS, evaluation_rows
     from ui.cli.output import spinner
 
@@ -80,25 +87,34 @@ def evaluate(
 def compare(
     recipes: RecipeNames,
     seeds: Annotated[str, typer.Option(help="Seeds of the runs, with commas between them.")] = "0",
+    budget: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="CPU seconds of training for each; 0: as each recipe says.")
+    ] = 0,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the runs and the report go.")
     ] = Path("runs/compared"),
+    no_study: Annotated[
+        bool, typer.Option("--no-study", help="Draw no diffusion model with other steps and guidance scales.")
+    ] = False,
     given: SetKey = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Train several recipes on one budget and hold their pictures against each other in a report."""
+    """Train several recipes and hold their pictures against each other.
+
+    Interrupted, the same command goes on: finished runs are kept.
+    """
     from generators.recipe import load_recipe
 
-    loaded = [load_recipe(recipe, list(given or ())) for recipe in recipes]
-    numbers = seeds_from(seeds)
+    overrides, numbers = list(given or ()), seeds_from(seeds)
+    loaded = [load_recipe(recipe, overrides) for recipe in recipes]
     require_generators()
     from generators.compare import compare as hold
 
-    from ui.cli.output import spinner
-
-    with spinner("comparing"):
-        report = hold(loaded, output.expanduser(), numbers)
+    words = [*map(quote, recipes), "--seeds", seeds, "--budget", f"{budget:g}", "--output", quote(str(output))]
+    again = " ".join(["hearth generate compare", *words, *(["--no-study"] * no_study), *as_options(overrides)])
+    with _watched("hearth generate compare", again) as watch:
+        report = hold(loaded, output.expanduser(), numbers, budget, not no_study, remark, watch)
     if json:
         print_json({"report": report, "recipes": [each.name for each in loaded], "seeds": numbers})
     else:
@@ -110,7 +126,7 @@ generate_draw.add_to(app)
 
 @app.command()
 def recipes(json: Json = False, debug: Debug = False) -> None:
-    """List the recipes that ship: digits in minutes on a CPU, and others for pictures of one's own."""
+    """List the recipes that ship: digits in minutes on a CPU, others for one's own pictures."""
     from generators.recipe import RECIPES
 
     found = [(file.stem, _about(file)) for file in sorted(RECIPES.glob("*.yaml"))]
@@ -131,23 +147,17 @@ def seeds_from(text: str) -> list[int]:
     return found
 
 
-def _trained(recipe: Recipe, resume: bool, again: str) -> RunFolder:
-    from generators.train import train as train_model
-    from ui.cli.align_watch import INTERRUPT, signals_seen, told
+@contextmanager
+def _watched(what: str, again: str) -> Iterator[Callable[[Progress], None]]:
+    """The callback that shows progress; a signal's end of a run says `again`, the command that goes on."""
     from ui.cli.generate_watch import watching
 
     with signals_seen() as seen:
         try:
-            with watching(f"hearth generate train {recipe.name}") as watch:
-                return train_model(recipe, resume, watch)
+            with watching(what) as watch:
+                yield watch
         except Stopped as stopped:
             raise told(stopped, again, interrupted=INTERRUPT in seen()) from stopped
-
-
-def _options(overrides: list[str]) -> list[str]:
-    from ui.cli.align_watch import as_options
-
-    return as_options(overrides)
 
 
 def _done(folder: RunFolder, recipe: Recipe, json: bool) -> None:
@@ -174,6 +184,9 @@ def _done(folder: RunFolder, recipe: Recipe, json: bool) -> None:
     print_table(("figure", "value"), [(name, value) for name, value in facts.items() if value])
     for alarm in alarms:
         remark(f"alarm: {alarm}")
+    left_out = (state.get("data") or {}).get("skipped")
+    if left_out:
+        remark(f"{left_out} pictures were left out; the report says which and why")
     remark(f"next: {following}")
 
 

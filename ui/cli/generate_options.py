@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
 
 STEP = "reading the command line"
 NEEDED = ("torch", "diffusers", "accelerate", "sklearn", "PIL")
+QUIET = {
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DIFFUSERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+}
+"""Read when these libraries are first imported; what the user has set stays."""
 
 Run = Annotated[str, typer.Argument(help="A run's folder, or the name of one under `runs/`.", show_default=False)]
 Set = Annotated[
@@ -36,10 +44,15 @@ Out = Annotated[
 
 
 def require_generators() -> None:
-    """Raises MissingExtra when a package of the extra `generate` is not installed."""
+    """Before torch and its kin are imported: they are there, and keep their bars and advice to themselves.
+
+    Raises MissingExtra when a package of the extra `generate` is not installed.
+    """
     for package in NEEDED:
         if find_spec(package) is None:
             raise MissingExtra("opening the darkroom", package, "generate")
+    for variable, value in QUIET.items():
+        os.environ.setdefault(variable, value)
 
 
 def open_run(name: str) -> RunFolder:

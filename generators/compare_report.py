@@ -1,0 +1,201 @@
+"""The comparison as report.md and report.html: tables by judge, quality against time, grids, alarms, studies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from decoder.errors import CheckpointFailed
+from decoder.runs.metric_series import is_figure, read_lines
+from decoder.runs.page import page, picture, plots, table
+from decoder.runs.plots import COLOURS, draw
+from generators.compare_table import JUDGES, Row, figures_shown, rows
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from generators.compare_runs import Entry
+    from generators.diffusion_study import StudyRow
+
+COSTS = ("parameters", "steps", "training, CPU s", "drawing one, CPU ms", "alarms")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A model drawn from in several ways.
+
+    Attributes:
+        name: of the recipe.
+        steps, guidance: the rows; either may be empty.
+    """
+
+    name: str
+    steps: Sequence[StudyRow] = ()
+    guidance: Sequence[StudyRow] = ()
+
+
+def write_comparison(entries: Sequence[Entry], studies: Sequence[Study], output: Path) -> Path:
+    """Write report.md and report.html into `output`; the path of report.html. Raises CheckpointFailed, MissingExtra."""
+    found = rows(entries)
+    texts = {"report.md": to_markdown(entries, found, studies, output), "report.html": to_html(entries, found, studies)}
+    for name, text in texts.items():
+        aside = output / f".{name}"
+        try:
+            aside.write_text(text, encoding="utf-8")
+            aside.replace(output / name)
+        except OSError as error:
+            raise CheckpointFailed("writing the comparison", str(error), "Free some space") from error
+    return output / "report.html"
+
+
+def about(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """What was compared."""
+    first = entries[0]
+    state, evaluation = first.folder.state, first.evaluation
+    seeds = sorted({entry.recipe.seed for entry in entries})
+    budgets = sorted({entry.recipe.training.budget_seconds for entry in entries})
+    data = state.get("data") or {}
+    lines = [
+        ("pictures", f"{first.recipe.data.source}, {first.recipe.data.size}x{first.recipe.data.size}"),
+        ("training, held out", f"{data.get('train', '?')}, {data.get('test', '?')}"),
+        ("training, CPU seconds", ", ".join(f"{budget:g}" for budget in budgets)),
+        ("seeds", ", ".join(map(str, seeds))),
+        ("samples", str(evaluation["samples"])),
+    ]
+    for number, judge in enumerate(JUDGES, 1):
+        judged = evaluation[judge]
+        lines.append(
+            (f"judge {number}", f"{judged['judge']}, {judged['test_accuracy']:.3f} right on held-out pictures")
+        )
+    return lines
+
+
+def cells(row: Row, shown: Sequence[tuple[str, str]], judge: str) -> list[str]:
+    """A row's figures as texts."""
+    return [str(row.judged[judge][key]) if key in row.judged[judge] else "" for key, _ in shown]
+
+
+def cost_cells(row: Row) -> list[str]:
+    """What the recipe took, as texts; of the floor, nothing."""
+    if not row.family:
+        return [""] * len(COSTS)
+    rung = ", ".join(f"{kind} ({count})" for kind, count in (row.alarms or {}).items())
+    numbers = (f"{row.parameters:,.0f}", f"{row.steps:,.0f}", f"{row.seconds:.0f}", f"{row.draw_milliseconds:.2f}")
+    return [*numbers, rung or "none"]
+
+
+def to_markdown(entries: Sequence[Entry], found: Sequence[Row], studies: Sequence[Study], output: Path) -> str:
+    """The whole report; pictures are links into the runs' folders."""
+    from generators.diffusion_study import guidance_table, steps_table
+
+    parts = ["# Comparison", "\n".join(f"- {name}: {value}" for name, value in about(entries)), _reading(entries)]
+    for head, body in _tables(found):
+        parts.append("## " + head[0] + "\n\n" + _markdown_table(["", *head[1:]], body))
+    for study in studies:
+        if study.steps:
+            parts.append(f"## {study.name}: steps\n\n{steps_table(study.steps)}")
+        if study.guidance:
+            parts.append(f"## {study.name}: guidance\n\n{guidance_table(study.guidance)}")
+    grids = [(entry, file) for entry in entries if (file := grid_of(entry)) is not None]
+    shown = [f"![{_title(entry)}]({Path(os.path.relpath(file, output)).as_posix()})" for entry, file in grids]
+    return "\n\n".join([*parts, *(["## Samples", *shown] if shown else [])]) + "\n"
+
+
+def to_html(entries: Sequence[Entry], found: Sequence[Row], studies: Sequence[Study]) -> str:
+    """The whole report; it stands alone."""
+    body = [table((), about(entries)), f"<p>{escape(_reading(entries))}</p>"]
+    for head, lines in _tables(found):
+        body.append(f"<h2>{escape(head[0])}</h2>" + table(["", *head[1:]], lines))
+    body.append(_section("Quality against time", plots(quality_plots(entries))))
+    for study in studies:
+        body.append(_section(f"{study.name}: ways to draw", plots(_study_plots(study))))
+    pictures = "\n".join(
+        picture(file.read_bytes(), _title(entry)) for entry in entries if (file := grid_of(entry)) is not None
+    )
+    body.append(_section("Samples", f'<div class="pictures">\n{pictures}\n</div>' if pictures else ""))
+    return page("Comparison", body, pictures=True)
+
+
+def quality_plots(entries: Sequence[Entry]) -> Iterator[str]:
+    """SVGs of the watched figures over CPU seconds of training, of each recipe's first seed."""
+    for key, title in (("eval_fid", "FID"), ("eval_recall", "recall"), ("eval_modes", "modes covered")):
+        curves: dict[str, list[tuple[float, float]]] = {}
+        for entry in entries:
+            points = [
+                (line["seconds"], line[key])
+                for line in read_lines(entry.folder.metrics_file)
+                if is_figure(line.get(key)) and is_figure(line.get("seconds"))
+            ]
+            if points:
+                curves.setdefault(entry.recipe.name, points)
+        if curves:
+            yield _curves(f"{title} of watched samples", "CPU seconds of training", curves, log=key == "eval_fid")
+
+
+def grid_of(entry: Entry) -> Path | None:
+    """The run's last sample grid, where there is one."""
+    named = entry.folder.state.get("grid")
+    file = entry.folder.path / str(named)
+    return file if named and file.is_file() else None
+
+
+def _tables(found: Sequence[Row]) -> Iterator[tuple[list[str], list[list[str]]]]:
+    for number, judge in enumerate(JUDGES, 1):
+        shown = figures_shown(found, judge)
+        body = [[row.name, *cells(row, shown, judge)] for row in found]
+        yield [f"In the eyes of judge {number}", *(title for _, title in shown)], body
+    yield ["What it took", *COSTS], [[row.name, *cost_cells(row)] for row in found if row.family]
+
+
+def _reading(entries: Sequence[Entry]) -> str:
+    several = len({entry.recipe.seed for entry in entries}) > 1
+    spreads = "lowest and highest over the seeds" if several else "95% intervals over the samples of one seed"
+    return f"In brackets: {spreads}. FID and KID are 0 at best; what real pictures come to is in the first row."
+
+
+def _study_plots(study: Study) -> Iterator[str]:
+    by_scheduler: dict[str, list[tuple[float, float]]] = {}
+    for row in study.steps:
+        by_scheduler.setdefault(row.scheduler, []).append((row.seconds, row.measures.fid.value))
+    if by_scheduler:
+        yield _curves("FID by CPU seconds of drawing", "CPU seconds", by_scheduler, log=True, log_x=True)
+    scales: dict[str, list[tuple[float, float]]] = {}
+    for row in study.guidance:
+        for key in ("accuracy", "recall", "diversity"):
+            figure = getattr(row.measures, key)
+            if figure is not None:
+                scales.setdefault(key, []).append((row.guidance_scale or 0.0, figure.value))
+    if scales:
+        yield _curves("Guidance", "guidance scale", scales)
+
+
+def _curves(
+    title: str, label: str, curves: Mapping[str, Sequence[tuple[float, float]]], log: bool = False, log_x: bool = False
+) -> str:
+    def lines(axes: Axes) -> None:
+        for number, (name, points) in enumerate(curves.items()):
+            x, y = zip(*sorted(points), strict=True)
+            axes.plot(x, y, color=COLOURS[number % len(COLOURS)], label=name, marker="o", markersize=2.5)
+        axes.set_yscale("log" if log else "linear")
+        axes.set_xscale("log" if log_x else "linear")
+        axes.set_xlabel(label)
+        axes.legend()
+
+    return draw(title, lines)
+
+
+def _markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in body)])
+
+
+def _section(title: str, text: str) -> str:
+    return f"<h2>{escape(title)}</h2>\n{text}" if text else ""
+
+
+def _title(entry: Entry) -> str:
+    return f"{entry.recipe.name}, seed {entry.recipe.seed}"
