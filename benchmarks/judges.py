@@ -3,9 +3,9 @@
 python -m benchmarks.judges [--size 16]
 
 Both judges are trained afresh on scikit-learn's digits: CPU seconds, and the share of the held-out digits told right
-(bars: 0.99 and 0.98). Then a table for each judge: held-out digits (the floor), copies of training digits, half copies and half
-held-out ones, three classes, held-out digits that are blurred or noisy, and noise. Exits with 1 when a bar is missed or
-an order is wrong.
+(bars: 0.99 and 0.98). Then a table for each judge: held-out digits (the floor), copies of training digits, half copies
+and half held-out ones, three classes, held-out digits that are blurred or noisy, and noise. Exits with 1 when a bar is
+missed or an order is wrong.
 """
 
 from __future__ import annotations
