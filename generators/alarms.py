@@ -1,6 +1,5 @@
 """Alarms: what goes wrong in training without the loss saying so, told while it can still be mended.
 
-FACTS THAT THE LOSS HIDES
 mode collapse        a GAN whose generator has few pictures left; its losses and the precision look well
 posterior collapse   a VAE whose decoder does without the code
 memorisation         samples that are the training pictures
