@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,9 @@ from ui.cli.generate_watch import Display
 
 pytest.importorskip("diffusers", reason="needs the extra generate")
 ROOT = Path(__file__).resolve().parents[2]
-SHORT = ("--set", "training.max_steps=5", "--set", "training.budget_seconds=0", "--set", "name=mine")
+UNJUDGED = ("--set", "alarms.collapse=false", "--set", "alarms.memorisation=false")
+"""A judge takes longer to train than the models of these tests."""
+SHORT = ("--set", "training.max_steps=5", "--set", "training.budget_seconds=0", "--set", "name=mine", *UNJUDGED)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(house):
     finally:
         run.kill()
     assert run.returncode == 130, err
-    assert "Go on with: hearth generate train vae-digits --set training.budget_seconds=200 --resume" in err
+    assert f"Go on with: hearth generate train vae-digits {' '.join(budget)} --resume" in err
     assert folder.checkpoints() and folder.state["status"] == "stopped"
 
 
@@ -179,7 +182,15 @@ def test_a_damaged_model_is_told_by_its_folder(hearth, house, trained):
 
 
 def test_a_model_that_translates_is_given_held_out_pictures_or_others(hearth, house):
-    short = ("--set", "training.max_steps=1", "--set", "training.budget_seconds=0", "--set", "data.max_images=60")
+    short = (
+        "--set",
+        "training.max_steps=1",
+        "--set",
+        "training.budget_seconds=0",
+        "--set",
+        "data.max_images=60",
+        *UNJUDGED,
+    )
     trained = hearth("generate", "train", "pix2pix-digits", *short, "--set", "output=run")
     assert trained.code == 0, trained.err
     assert hearth("generate", "sample", "run", "-n", "4", "-o", "held").code == 0
@@ -238,6 +249,23 @@ def test_figures_stand_beside_those_of_real_pictures():
         ("n", "50", "40", "50", "40"),
         ("bound", "23.5", "", "", ""),
     ]
+
+
+def test_a_run_is_judged_and_all_of_it_written_down(hearth, inside, monkeypatch):
+    from generators import judge_training
+
+    for name, judge in judge_training.RECIPES.items():  # real judges, of a few steps
+        monkeypatch.setitem(judge_training.RECIPES, name, replace(judge, steps=10))
+    result = hearth("generate", "evaluate", "mine", "--samples", "30", "--set", "temperature=0.5")
+    assert result.code == 0, result.err
+    rows = {row[0]: row[1:] for row in (line.split("\t") for line in result.out.splitlines())}
+    assert rows["n"] == ["30"] * 4
+    assert {"fid", "recall", "modes", "accuracy", "bound"} <= set(rows)
+    assert "all of it: runs/mine/evaluation.json" in result.err
+    said = hearth("generate", "evaluate", "mine", "--samples", "30", "--set", "temperature=0.5", "--json").json
+    assert said["sampling"] == {"temperature": 0.5}
+    kept = json.loads((inside / "runs/mine/evaluation.json").read_text())
+    assert kept["first"]["measures"]["fid"] == said["first"]["measures"]["fid"]
 
 
 @pytest.mark.parametrize("text", ["", "a", "0,0", "-1", "0,,1"])
