@@ -1,6 +1,5 @@
 """Alarms: what goes wrong in training without the loss saying so, told while it can still be mended.
 
-FACTS THAT THE LOSS HIDES
 mode collapse        a GAN whose generator has few pictures left; its losses and the precision look well
 posterior collapse   a VAE whose decoder does without the code
 memorisation         samples that are the training pictures
@@ -50,6 +49,18 @@ class Watch:
         new = [alarm for alarm in found if alarm.kind not in self._ringing]
         self._ringing = [alarm.kind for alarm in found]
         return new
+
+    def quality(self, samples: Tensor) -> dict[str, float]:
+        """FID, recall and covered modes of the samples that were looked at, to be drawn over the run; nothing for
+        translations.
+        """
+        from generators.metrics import measure_against
+
+        known = self._reference(samples)
+        if known is None:
+            return {}
+        found = measure_against(samples, known, resamples=0)
+        return {"fid": found.fid.value, "recall": found.recall.value, "modes": found.modes.value}
 
     def state(self) -> dict[str, Any]:
         """What `restore` goes on from, as JSON."""

@@ -65,7 +65,7 @@ class AutoencoderConfig:
 
 
 def make_autoencoder(config: AutoencoderConfig, shape: DataShape) -> Any:
-    """The untrained network, an `AutoencoderKL`. Raises RecipeError when the configuration fits neither itself nor the pictures."""
+    """The untrained network, an `AutoencoderKL`. Raises RecipeError when the configuration fits no such pictures."""
     check_levels(config.channels, config.norm_groups, shape.size)
     levels = len(config.channels)
     return AutoencoderKL(  # type: ignore[no-untyped-call]

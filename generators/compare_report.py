@@ -123,7 +123,7 @@ def to_html(entries: Sequence[Entry], found: Sequence[Row], studies: Sequence[St
 def quality_plots(entries: Sequence[Entry]) -> Iterator[str]:
     """SVGs of the watched figures over CPU seconds of training, of each recipe's first seed."""
     for key, title in (("eval_fid", "FID"), ("eval_recall", "recall"), ("eval_modes", "modes covered")):
-        curves = {}
+        curves: dict[str, list[tuple[float, float]]] = {}
         for entry in entries:
             points = [
                 (line["seconds"], line[key])

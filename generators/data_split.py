@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from generators.data_entries import STEP, Part
 from generators.errors import DataError
-from generators.pictures import Pictures
+from generators.pictures import Pictures, Split
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+FEWEST = 10
+"""Training pictures of which a tenth can be held out."""
 
 
 def held_out(labels: Tensor | None, count: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -77,3 +80,15 @@ def apart(pictures: Pictures, seed: int) -> Pictures:
         return pictures
     order = torch.randperm(len(pictures.targets), generator=torch.Generator().manual_seed(seed + 1))
     return replace(pictures, targets=pictures.targets[order], paired=False)
+
+
+def with_validation(split: Split, seed: int) -> Split:
+    """A tenth of the training pictures, class by class, in the place of the test pictures, which then choose nothing.
+
+    Raises DataError when there are fewer than 10 to train on.
+    """
+    if len(split.train) < FEWEST:
+        cause = f"training.early_stop holds out a tenth of {len(split.train)} training pictures"
+        raise DataError(STEP, cause, "Give more pictures, or set training.early_stop to 0")
+    ours, theirs = held_out(split.train.labels, len(split.train), 1 / FEWEST, seed)
+    return Split(split.train.subset(ours), split.train.subset(theirs), split.skipped)

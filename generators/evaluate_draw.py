@@ -84,5 +84,6 @@ def _heeds(model: GenerativeModel, name: str, values: Any, section: EvaluationSe
     other = next((value for value in values if value != values[0]), None)
     if other is None:
         return False
-    pair = [sample(model, 1, seed=section.seed, **{name: [value]}, **section.sampling) for value in (values[0], other)]
+    asked: list[dict[str, Any]] = [{name: [value], **section.sampling} for value in (values[0], other)]
+    pair = [sample(model, 1, seed=section.seed, **options) for options in asked]
     return not torch.equal(*pair)

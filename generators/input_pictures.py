@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from generators.errors import ImageError
 from generators.settings import generator_settings
@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 
 STEP = "reading a picture"
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-MODES = ("RGB", "L")
 
 
-def open_picture(given: Image.Image | str | Path, mode: str = "RGB") -> Image.Image:
-    """A picture in memory or a file's, turned as its camera says, in `mode` (RGB, or L for a mask).
+def open_picture(given: Image.Image | str | Path, mode: Literal["RGB", "L"] = "RGB") -> Image.Image:
+    """A picture in memory or a file's, turned as its camera says, in `mode` (L: a mask, or a grey picture).
 
     Transparent parts become white. Raises ImageError, which names the file.
     """
@@ -35,7 +34,7 @@ def open_picture(given: Image.Image | str | Path, mode: str = "RGB") -> Image.Im
                 cause = f"{name} has {found.width} x {found.height} pixels, more than {limit:,}"
                 raise ImageError(STEP, cause, "Make it smaller, or raise max_pixels in the settings' [generators]")
             upright = ImageOps.exif_transpose(found)
-            if mode == "RGB" and upright.has_transparency_data:
+            if upright.has_transparency_data:
                 layer = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
             return upright.convert(mode)

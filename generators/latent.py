@@ -155,7 +155,7 @@ class LatentTextToImage(GenerativeModel):
     def sample(self, conditions: Conditions, generator: torch.Generator, **options: Any) -> Tensor:
         """Pictures of `conditions.captions`; without any, of training captions: of the labels where they are given.
 
-        Options: steps (25), guidance_scale (4; 1 means none), negative (a caption to lead away from), scheduler (a
+        Options: steps (25), guidance_scale (2; 1 means none), negative (a caption to lead away from), scheduler (a
         name of `generators.schedulers`; the saved pipeline's own by default).
 
         Raises:
@@ -176,7 +176,7 @@ class LatentTextToImage(GenerativeModel):
             negative_prompt=[negative] * len(captions),
             latents=noise.to(self.unet.device),
             num_inference_steps=int(options.get("steps", 25)),
-            guidance_scale=float(options.get("guidance_scale", 4.0)),
+            guidance_scale=float(options.get("guidance_scale", 2.0)),
             output_type="pt",
         ).images
         return pictures * 2 - 1

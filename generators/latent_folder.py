@@ -36,7 +36,7 @@ CLIPTextModel ({text:,}); {prediction} prediction, {schedule} schedule of 1,000 
 
     from diffusers import StableDiffusionPipeline
     pipeline = StableDiffusionPipeline.from_pretrained(FOLDER, safety_checker=None, requires_safety_checker=False)
-    pipeline({example!r}, guidance_scale=4.0, num_inference_steps=25).images[0]
+    pipeline({example!r}, guidance_scale=2.0, num_inference_steps=25).images[0]
 
 There is no safety checker: none can be trained from such data.
 """

@@ -83,7 +83,7 @@ def _lay_on(pipeline: Any, loras: Sequence[Lora]) -> None:
     import importlib.util
 
     if importlib.util.find_spec("peft") is None:
-        raise MissingExtra(STEP, "peft", "align")
+        raise MissingExtra(STEP, "peft", "generate")
     names = [f"lora_{number}" for number in range(len(loras))]
     for name, lora in zip(names, loras, strict=True):
         place = lora.path.resolve()

@@ -6,8 +6,11 @@ offloading keeps one layer there (much time); attention slicing and VAE slicing 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from generators.errors import ModelError
 
 GIB = 1 << 30
 ACTIVATIONS = 2 * GIB
@@ -71,8 +74,11 @@ def _on_cpu(model_bytes: int, free_bytes: int) -> MemoryPlan:
 
 
 def choose_device(device: str = "auto") -> str:
-    """`device`, or where it is "auto" the best there is: cuda, mps, cpu."""
+    """`device`, or where it is "auto" the best there is: cuda, mps, cpu. Raises ModelError for another word."""
     import torch
+
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", device):
+        raise ModelError("choosing the device", f"there is no device {device}", "Use auto, cpu, cuda, cuda:1 or mps")
 
     if device != "auto":
         return device

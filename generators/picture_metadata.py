@@ -233,7 +233,7 @@ def _parse(text: str, path: Path) -> PictureMetadata:
     try:
         if len(text.encode()) > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES >> 10} KiB")
-        said = json.loads(text)
+        said = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ImageError(STEP, f"{path}: the metadata cannot be read: {str(error)[:120]}", remedy) from error
     fault = next(Draft202012Validator(SCHEMA).iter_errors(said), None)
@@ -245,3 +245,7 @@ def _parse(text: str, path: Path) -> PictureMetadata:
     said.pop("format")
     tuples = {key: tuple(said[key]) for key in ("batch", "loras", "notes")}
     return PictureMetadata(**{**said, **tuples})
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number of JSON")

@@ -12,8 +12,11 @@ from generators.quiet import libraries_quiet
 
 
 @contextmanager
-def scheduled(pipeline: Any, name: str, steps: int) -> Iterator[None]:
+def scheduled(pipeline: Any, name: str, steps: int | None) -> Iterator[None]:
     """The pipeline with the scheduler `name`; empty: its own.
+
+    Args:
+        steps: that are drawn from pure noise; None where it starts from a picture, which has signal at any time.
 
     Raises:
         SchedulerError: the name is unknown, not for this model, or settings contradict each other.

@@ -10,6 +10,7 @@ from typing import Any
 from generators.draw_request import STEP, Task
 from generators.errors import GeneratorError
 from generators.memory_plan import MemoryPlan, apply_plan
+from generators.quiet import libraries_quiet
 
 NAMES = {"text": "text to image", "image": "image to image", "mask": "inpainting"}
 EIGHT = 8
@@ -37,13 +38,10 @@ class PipelineTasks:
     def _make(self, task: Task) -> Any:
         import diffusers
 
-        auto = {
-            "text": diffusers.AutoPipelineForText2Image,
-            "image": diffusers.AutoPipelineForImage2Image,
-            "mask": diffusers.AutoPipelineForInpainting,
-        }[task]
+        names = {"text": "Text2Image", "image": "Image2Image", "mask": "Inpainting"}
         try:
-            form = auto.from_pipe(self.base)
+            with libraries_quiet():
+                form = getattr(diffusers, f"AutoPipelineFor{names[task]}").from_pipe(self.base)
         except ValueError as error:
             if task == "text" and "prompt" in parameters(self.base) and "image" not in parameters(self.base):
                 return self.base
@@ -84,17 +82,28 @@ def default_size(pipeline: Any) -> tuple[int, int]:
     return max(wide * factor // unit, 1) * unit, max(high * factor // unit, 1) * unit
 
 
-def left_out(pipeline: Any, prompt: str) -> str:
-    """A note on what of the prompt every text encoder leaves out; empty when one of them reads all."""
-    readers = []
-    for name in ("tokenizer", "tokenizer_2", "tokenizer_3"):
-        tokenizer = getattr(pipeline, name, None)
-        if tokenizer is not None:
-            last = name == "tokenizer_3" or "T5" in type(tokenizer).__name__
-            limit = default_of(pipeline, "max_sequence_length") if last else None
-            most = min(tokenizer.model_max_length, limit or tokenizer.model_max_length)
-            readers.append((len(tokenizer(prompt, truncation=False, verbose=False).input_ids), most))
-    if not readers or any(tokens <= most for tokens, most in readers):
-        return ""
-    tokens, most = max(readers, key=lambda reader: reader[1])
-    return f"the text encoder reads the first {most} of the prompt's {tokens} tokens"
+TOKENIZERS = ("tokenizer", "tokenizer_2", "tokenizer_3")
+
+
+def reading_notes(pipeline: Any, prompt: str) -> list[str]:
+    """What of the prompt no text encoder reads: words beyond its length, words that it does not know."""
+    readers = [(name, getattr(pipeline, name, None)) for name in TOKENIZERS]
+    found = [_read(pipeline, name, tokenizer, prompt) for name, tokenizer in readers if tokenizer is not None]
+    notes = []
+    if found and all(tokens > most for tokens, most, _ in found):
+        tokens, most, _ = max(found, key=lambda reader: reader[1])
+        notes.append(f"the text encoder reads the first {most} of the prompt's {tokens} tokens")
+    if found and all(unknown for _, _, unknown in found):
+        notes.append(f"the model knows no word for {min((unknown for *_, unknown in found))} of the prompt's tokens")
+    return notes
+
+
+def _read(pipeline: Any, name: str, tokenizer: Any, prompt: str) -> tuple[int, int, int]:
+    """Tokens of the prompt, how many the encoder takes, and how many are unknown to it."""
+    tokens = tokenizer(prompt, truncation=False, verbose=False).input_ids
+    most = int(tokenizer.model_max_length)
+    if name == "tokenizer_3" or "T5" in type(tokenizer).__name__:
+        most = min(most, default_of(pipeline, "max_sequence_length") or most)
+    unknown = tokenizer.unk_token_id
+    means_something = unknown in (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)  # as CLIP's
+    return len(tokens), most, 0 if means_something else tokens.count(unknown)

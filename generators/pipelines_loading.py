@@ -82,7 +82,8 @@ def load_pipeline(
         import torch
     except ImportError as error:
         raise MissingExtra(STEP, "diffusers", "generate") from error
-    layout, identity = _find(model, revision, allow_unpinned)
+    with libraries_quiet():
+        layout, identity = _find(model, revision, allow_unpinned)
     place = choose_device(device)
     plan = _plan(layout, place, dtype)
     try:

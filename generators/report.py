@@ -131,8 +131,23 @@ def final_figures(gathered: Gathered) -> list[tuple[str, str]]:
 
 
 def evaluation_figures(gathered: Gathered) -> list[tuple[str, str]]:
-    """(what, value with its interval) of evaluation.json, however deep it is nested."""
-    return list(_figures(gathered.evaluation, ""))
+    """(what, value with its interval) of evaluation.json, however deep it is nested, but what `judged` tells."""
+    plain = {name: part for name, part in gathered.evaluation.items() if not _is_judged(part)}
+    return list(_figures(plain, ""))
+
+
+def judged(gathered: Gathered) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """(judge, rows) of evaluation.json; a row is a figure, the samples' value and that of real test pictures."""
+    found = []
+    for part in gathered.evaluation.values():
+        if _is_judged(part):
+            measures, floor = (dict(_figures(part[name], "")) for name in ("measures", "floor"))
+            rows = [(name, value, floor.get(name, "")) for name, value in measures.items() if name != "judge"]
+            found.append((str(part.get("judge", "")), rows))
+    return found
+
+
+JUDGED_HEAD = ("figure", "samples", "real test pictures")
 
 
 def ranges(gathered: Gathered) -> list[tuple[str, ...]]:
@@ -150,6 +165,10 @@ RANGE_HEAD = ("figure", "first", "last", "lowest", "highest", "values")
 def figure(value: Any) -> str:
     """A number with four digits; anything else as it is."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _is_judged(part: Any) -> bool:
+    return isinstance(part, Mapping) and all(isinstance(part.get(name), Mapping) for name in ("measures", "floor"))
 
 
 def _figures(found: Mapping[str, Any], where: str) -> Iterator[tuple[str, str]]:

@@ -24,12 +24,19 @@ def to_html(gathered: Gathered) -> str:
         ("Samples over time", _pictures(gathered)),
         ("Curves", plots(svg for _, svg in draw_charts(gathered.series))),
         ("Held-out figures", table((), report.final_figures(gathered))),
-        ("Evaluation", table((), report.evaluation_figures(gathered))),
+        ("Evaluation", _evaluation(gathered)),
         ("Data", table((), report.data_figures(gathered))),
         ("Pictures left out", table(("picture and reason",), [(text,) for text in report.skipped(gathered)])),
         ("Figures over the run", table(report.RANGE_HEAD, report.ranges(gathered))),
     )
     return page(name, body + [f"<h2>{title}</h2>\n{text}" for title, text in sections if text], pictures=True)
+
+
+def _evaluation(gathered: Gathered) -> str:
+    parts = [table((), report.evaluation_figures(gathered))]
+    for judge, rows in report.judged(gathered):
+        parts += [f"<h3>By {escape(judge)}</h3>", table(report.JUDGED_HEAD, rows)]
+    return "\n".join(part for part in parts if part)
 
 
 def _pictures(gathered: Gathered) -> str:

@@ -18,7 +18,7 @@ def to_markdown(gathered: Gathered) -> str:
     grids = "\n\n".join(f"![step {step}](samples/{file.name})" for step, file in gathered.grids)
     sections = (
         ("Held-out figures", table((), report.final_figures(gathered))),
-        ("Evaluation", table((), report.evaluation_figures(gathered))),
+        ("Evaluation", _evaluation(gathered)),
         ("Samples over time", grids),
         ("Data", table((), report.data_figures(gathered))),
         ("Pictures left out", "\n".join(f"- {cell(text)}" for text in report.skipped(gathered))),
@@ -27,3 +27,10 @@ def to_markdown(gathered: Gathered) -> str:
     for title, body in sections:
         parts += [f"## {title}", body] if body else []
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _evaluation(gathered: Gathered) -> str:
+    parts = [table((), report.evaluation_figures(gathered))]
+    for judge, rows in report.judged(gathered):
+        parts += [f"### By {cell(judge)}", table(report.JUDGED_HEAD, rows)]
+    return "\n\n".join(part for part in parts if part)

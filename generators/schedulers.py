@@ -96,12 +96,15 @@ def named_scheduler(name: str, config: Mapping[str, Any]) -> Any:
     entry, cls = find_scheduler(name), scheduler_class(name)
     known = set(inspect.signature(cls.__init__).parameters)
     if entry.flow != is_flow(config):
-        trained, other = ("flow matching", "flow_euler") if not entry.flow else ("diffusion", "ddim")
-        raise SchedulerError(STEP, f"{name} is not for a network trained by {trained}", f"Use {other}, say")
+        way, other = ("flow matching", "flow_euler") if not entry.flow else ("diffusion", "ddim")
+        raise SchedulerError(STEP, f"{name} is not for a network trained by {way}", f"Use {other}, say")
     if config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in known:
         cause = f"{name} cannot follow a schedule with rescale_betas_zero_snr"
         raise SchedulerError(STEP, cause, "Use ddim, dpm++, euler or unipc")
-    settings = {key: config[key] for key in (FLOW_TRAINED if entry.flow else TRAINED) if key in config and key in known}
+    trained = config if entry.flow else {"beta_start": 1e-4, "beta_end": 0.02, **config}  # heun's own defaults differ
+    settings = {
+        key: trained[key] for key in (FLOW_TRAINED if entry.flow else TRAINED) if key in trained and key in known
+    }
     if entry.flow and "flow_shift" in known:
         settings["flow_shift"] = config.get("shift", 1.0)
     if "timestep_spacing" in known and name != "pndm":

@@ -62,8 +62,9 @@ class TrainingSection:
         max_grad_norm: gradients are clipped to it; 0 means not.
         checkpoint_seconds: wall seconds between checkpoints.
         sample_every: steps between sample grids; 0 means only at the end.
-        evaluate_every: steps between evaluations; 0 means only at the end.
-        early_stop: evaluations without a better held-out bound after which a run ends, its best weights kept; 0: never.
+        evaluate_every: steps between evaluations, at which the alarms look, too; 0 means only at the end.
+        early_stop: evaluations without a better bound after which a run ends, its best weights kept; 0: never. The
+            bound is of a tenth of the training pictures, which are then not trained on; test pictures choose nothing.
         threads: of torch on a CPU; 0 means as many as there are.
     """
 

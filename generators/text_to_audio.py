@@ -44,7 +44,7 @@ class Sound:
     @property
     def seconds(self) -> float:
         """Its length."""
-        return self.samples.shape[1] / self.sample_rate
+        return float(self.samples.shape[1] / self.sample_rate)
 
     def save(self, path: str | Path) -> Path:
         """A WAV of 16 bits, and the metadata beside it as `<file>.json`. Raises ImageError."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from generators.draw_request import DrawRequest, check_request, check_size, expand_prompt
 from generators.drawing import Watch, draw_batch
 from generators.errors import GeneratorError
-from generators.input_pictures import fit_picture, open_picture, picture_digest
+from generators.input_pictures import fit_picture, open_picture
 from generators.lora_weights import Lora, check_loras, laid_on
 from generators.picture_notes import describe
 from generators.pipeline_schedulers import scheduled
-from generators.pipeline_tasks import PipelineTasks, default_of, default_size, left_out, parameters, size_factor
+from generators.pipeline_tasks import PipelineTasks, default_of, default_size, parameters, reading_notes, size_factor
 from generators.pipelines_loading import ModelIdentity, load_pipeline
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ class TextToImage:
 def _resolve(asked: DrawRequest, pipeline: Any, base: Any) -> tuple[DrawRequest, tuple[str, ...]]:
     """The request with the pipeline's own values for what was left open, and notes. Raises GeneratorError."""
     factor = size_factor(pipeline)
-    image = None if asked.image is None else open_picture(asked.image)
+    grey = getattr(getattr(getattr(pipeline, "vae", None), "config", None), "in_channels", 3) == 1
+    image = None if asked.image is None else open_picture(asked.image, "L" if grey else "RGB")
     mask = None if asked.mask is None else open_picture(asked.mask, "L")
     if image is None:
         wide, high = default_size(base)
@@ -172,10 +173,10 @@ def _resolve(asked: DrawRequest, pipeline: Any, base: Any) -> tuple[DrawRequest,
     if strength is not None and int(resolved.steps * strength) < 1:
         cause = f"strength {strength} leaves no step of {resolved.steps}"
         raise GeneratorError(STEP, cause, "Raise the strength or the steps")
-    notes = [left_out(pipeline, asked.prompt)]
+    notes = reading_notes(pipeline, asked.prompt)
     if image is not None and image.size != (width, height):
         notes.append(f"the image of {image.width} x {image.height} was fitted to {width} x {height}")
-    return resolved, tuple(note for note in notes if note)
+    return resolved, tuple(notes)
 
 
 TRUE_GUIDANCE = 4.0
@@ -195,6 +196,3 @@ def _arguments(asked: DrawRequest, pipeline: Any) -> dict[str, Any]:
     if asked.negative_prompt.strip() and "true_cfg_scale" in known:
         wanted["true_cfg_scale"] = TRUE_GUIDANCE
     return {name: value for name, value in wanted.items() if name in known and value is not None}
-
-
-__all__ = ["Lora", "TextToImage", "picture_digest"]

@@ -36,6 +36,7 @@ class Trainer:
     Attributes:
         step: updates made.
         spent: CPU seconds of the first process (on a GPU, wall seconds) spent in them.
+        losses: means since the last line, as they were after the last step.
         ended: why the run ended before its limits: "early" or "alarm"; empty otherwise.
     """
 
@@ -67,7 +68,8 @@ class Trainer:
         self.meter, self.tracker, self.watcher = Meter(), tracker or Tracker(()), watcher
         self.step, self.spent, self.ended = 0, 0.0, ""
         self._clock = clock_of(accelerator.device)
-        self._alarm, self._shown = "", dict[str, float]()
+        self.losses: dict[str, float] = {}
+        self._alarm = ""
 
     @property
     def progress(self) -> float:
@@ -117,6 +119,7 @@ class Trainer:
             "spent": self.spent,
             "ended": self.ended,
             "meter": self.meter.state(),
+            "losses": self.losses,
         }
         training = {
             "optimizers": self.optimizers.state(),
@@ -133,6 +136,7 @@ class Trainer:
         self.step, self.spent = int(found.plain["step"]), float(found.plain["spent"])
         self.ended = str(found.plain["ended"])
         self.meter.restore(found.plain["meter"])
+        self.losses = dict(found.plain["losses"])
         self.optimizers.restore(found.training["optimizers"])
         self.averages.restore(found.training["averages"])
         self.order.restore(found.training["order"])
@@ -194,7 +198,7 @@ class Trainer:
 
     def _look(self) -> None:
         """Evaluate, draw and log where it is due."""
-        losses = self._shown = self.meter.means()
+        losses = self.losses = self.meter.means()
         main = self.accelerator.is_main_process
         if main and self.meter.due(self.progress):
             self._log({"progress": self.progress, "seconds": self.spent, **losses})
@@ -232,7 +236,7 @@ class Trainer:
         if self.watcher is None or not self.accelerator.is_main_process:
             return
         limits = self.section.max_steps, self.spent, self.section.budget_seconds
-        told = Progress(self.step, *limits, self.progress, self._shown, eta_seconds, self.watching.grid, self._alarm)
+        told = Progress(self.step, *limits, self.progress, self.losses, eta_seconds, self.watching.grid, self._alarm)
         self.watcher(told)
 
 

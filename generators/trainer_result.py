@@ -25,7 +25,7 @@ def leave_result(trainer: Trainer) -> None:
     watching, folder = trainer.watching, trainer.folder
     last = trainer.section.evaluate_every and trainer.step % trainer.section.evaluate_every == 0
     if not last:
-        trainer.evaluate(trainer.meter.means())
+        trainer.evaluate(trainer.losses)
     step, figures = trainer.step, watching.found
     if watching.best.weights:
         step, figures = watching.best.step, watching.best.figures

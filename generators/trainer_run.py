@@ -15,6 +15,7 @@ from decoder.runs.folder import RunFolder, alone, check_run, open_run
 from decoder.runs.stop_signal import stop_on_signal
 from decoder.runs.tracking import check_tracking, open_tracker
 from generators.data import load_pictures
+from generators.data_split import with_validation
 from generators.families import family_class, family_config
 from generators.model import GenerativeModel
 from generators.pictures import Split
@@ -42,16 +43,18 @@ def run_training(recipe: Recipe, resume: bool, watcher: Watcher | None) -> RunFo
     if folder.state.get("status") in ENDED:
         return folder
     cls, config = family_class(recipe.family), family_config(recipe.family, recipe.model)
-    split = load_pictures(recipe.data)
-    check_data(recipe, split)
-    about = data_state(recipe, split)
+    whole = load_pictures(recipe.data)
+    check_data(recipe, whole)
+    about = data_state(recipe, whole)
     check_same_data(folder, about)
+    split = with_validation(whole, recipe.data.seed) if recipe.training.early_stop else whole
+    about["validation"] = len(split.test) if recipe.training.early_stop else 0
     accelerator = make_accelerator(recipe.training)
     with _threads(recipe.training.threads), _typed():
         _seed(recipe.seed + accelerator.process_index)
         model = cls.build(config, split.train)
         _check_sampling(recipe, model, split)
-        alarms = open_watch(recipe, split) if accelerator.is_main_process else None
+        alarms = open_watch(recipe, whole) if accelerator.is_main_process else None
         with _opened(recipe, resume, folder, accelerator, data=about, parameters=parameter_counts(model)):
             names = recipe.tracking if accelerator.is_main_process else ()
             with open_tracker(names, recipe.name, folder) as tracker:

@@ -9,8 +9,6 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +34,9 @@ class AlarmWatch(Protocol):
     ) -> list[Any]:
         """Alarms that ring at this evaluation."""
 
+    def quality(self, samples: Tensor) -> Mapping[str, float]:
+        """Figures of these samples, to be logged."""
+
     def state(self) -> Any:
         """What `restore` goes on from; data that torch.load(weights_only=True) reads."""
 
@@ -47,13 +48,14 @@ def open_watch(recipe: Recipe, split: Split) -> AlarmWatch | None:
     """The alarms that the recipe asks for; None where it evaluates only at the end, or asks for none."""
     section: AlarmSection = recipe.alarms
     watched = (section.collapse, section.posterior_collapse, section.memorisation, section.overfitting)
-    if not recipe.training.evaluate_every or not any(watched) or find_spec("generators.alarms") is None:
+    if not recipe.training.evaluate_every or not any(watched):
         return None
-    alarms, judges = import_module("generators.alarms"), import_module("generators.judge")
+    from generators.alarms import Watch
+    from generators.judge import judge_for
+
     with untouched_randomness():
-        judge = judges.judge_for(split.train) if section.collapse or section.memorisation else None
-    watch: AlarmWatch = alarms.Watch(section, split, judge)
-    return watch
+        judge = judge_for(split.train) if section.collapse or section.memorisation else None
+    return Watch(section, split, judge)
 
 
 @dataclass(slots=True)
@@ -120,8 +122,10 @@ class Watching:
             if self._recipe.training.early_stop:
                 self._keep_best(step, figures)
             if self._watch is not None:
-                for alarm in self._watch.look(step, progress, self._watched(), losses, figures):
+                samples = self._watched()
+                for alarm in self._watch.look(step, progress, samples, losses, figures):
                     self.rung.append(plain_alarm(alarm))
+                figures = {**figures, **self._watch.quality(samples)}
         self.found = dict(figures)
         return self.found
 

@@ -20,10 +20,10 @@ DRAWS = 8
 
 
 def figures(model: Vae, pictures: Pictures, generator: torch.Generator) -> dict[str, float]:
-    """ "bound" (-ELBO), "reconstruction", "kl", "iw_bound", "active_units"; of a Gaussian also "sigma" (in [0, 1]) and
-    "bits_per_dimension".
+    """Nats a picture: "bound" (-ELBO), "reconstruction", "kl", "iw_bound"; and "active_units" of "units".
 
-    "bound" of a Gaussian is minus the log-density of dequantised pixels in [0, 1).
+    Of a Gaussian also "sigma", in [0, 1], and "bits_per_dimension"; its "bound" is minus the log-density of dequantised
+    pixels in [0, 1).
     """
     indices = torch.split(torch.arange(len(pictures)), CHUNK)
     parts = [_chunk(model, pictures, index, generator) for index in indices]
@@ -35,6 +35,7 @@ def figures(model: Vae, pictures: Pictures, generator: torch.Generator) -> dict[
         "kl": float(kl.double().mean()),
         "iw_bound": float(-tight.double().mean()),
         "active_units": float(active_units(means)),
+        "units": float(model.config.latent),
     }
     if model.config.likelihood == "gaussian":
         found["sigma"] = float(model.pixel.log_sigma().exp())

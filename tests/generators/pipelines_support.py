@@ -78,8 +78,9 @@ def _sd() -> Any:
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         attention_head_dim=2,
     )  # fmt: skip
+    schedule = {**SD_SCHEDULE, "timestep_spacing": "trailing"}
     return StableDiffusionPipeline(
-        _vae(), _clip(), letters_tokenizer(), unet.eval(), DDIMScheduler(**{**SD_SCHEDULE, "timestep_spacing": "trailing"}), None, None,
+        _vae(), _clip(), letters_tokenizer(), unet.eval(), DDIMScheduler(**schedule), None, None,
         requires_safety_checker=False,
     )  # fmt: skip
 
@@ -157,8 +158,11 @@ def save_media(kind: str, folder: Path) -> Path:
     """Make a small pipeline for `audio` (as Stable Audio) or `video` (as LTX) and save it into `folder`."""
     import torch
 
+    from generators.quiet import libraries_quiet
+
     torch.manual_seed(0)
-    {"audio": _audio, "video": _video}[kind]().save_pretrained(folder)
+    with libraries_quiet():  # AutoencoderOobleck is made with what torch has given up
+        {"audio": _audio, "video": _video}[kind]().save_pretrained(folder)
     return folder
 
 

@@ -44,3 +44,16 @@ def test_importing_the_room_s_data_brings_neither_torch_nor_pillow():
     code = f"import sys, generators.data; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_what_ends_a_run_early_is_a_tenth_of_the_training_pictures_of_every_class():
+    from generators.data import load_pictures
+    from generators.data_split import with_validation
+    from generators.sections import DataSection
+
+    split = load_pictures(DataSection(size=8))
+    found = with_validation(split, seed=0)
+    assert (len(found.train), len(found.test)) == (1260, 140)
+    assert found.test.labels.bincount().min() >= 13
+    rows = {bytes(image.numpy().tobytes()) for image in split.test.images}
+    assert not rows & {bytes(image.numpy().tobytes()) for image in found.test.images}, "no test picture is looked at"

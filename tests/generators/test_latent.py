@@ -10,6 +10,7 @@ from generators.errors import DataError, ModelError
 from generators.families import family_class, family_config
 from generators.model import Conditions, load_model
 from generators.pictures import Pictures
+from generators.recipe import load_recipe
 
 spec = importlib.util.spec_from_file_location("latent_support", Path(__file__).with_name("latent_support.py"))
 support = importlib.util.module_from_spec(spec)
@@ -193,3 +194,15 @@ def test_image_to_image_and_inpainting_run_from_the_folder_in_plain_diffusers(fo
         generator = torch.Generator().manual_seed(0)
         made = pipeline("a square", image=start, strength=0.8, num_inference_steps=5, generator=generator, **more)
         assert made.images[0].size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    "name", ["text_to_image-digits", "text_to_image-tiles", "autoencoder_kl-digits", "vqvae-digits"]
+)
+def test_the_recipes_that_ship_fit_their_families_and_their_pictures(name):
+    recipe = load_recipe(name)
+    cls, size, channels = family_class(recipe.family), recipe.data.size, recipe.data.channels
+    pictures = Pictures(torch.zeros(2, channels, size, size, dtype=torch.uint8), captions=("a three", "a wolf"))
+    model = cls.build(family_config(recipe.family, recipe.model), pictures)
+    drawn = model.eval().sample(Conditions(1), torch.Generator(), **recipe.evaluation.sampling)
+    assert drawn.shape == (1, channels, size, size)

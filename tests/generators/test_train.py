@@ -191,6 +191,9 @@ class Watch:
     def __init__(self):
         self.seen = []
 
+    def quality(self, samples):
+        return {}
+
     def look(self, step, progress, samples, losses, figures):
         self.seen.append((step, progress, tuple(samples.shape), sorted(losses), figures))
         return [Alarm("collapse", step, "3 of 10 modes are left", {"modes": 3.0})] if len(self.seen) == 3 else []
@@ -279,6 +282,8 @@ def test_a_report_shows_the_run_alone_with_its_grids_within(tmp_path, toys):
     made = toys.recipe(tmp_path / "run", "toy_gan", training=settings, alarms=QUIET)
     folder = train(made)
     figures = {"judge": {"fid": {"value": 1.5, "low": 1.25, "high": 1.75}, "name": "a <judge>"}}
+    measures, floor = ({"fid": {"value": value, "low": 1.0, "high": 9.0}, "n": 60} for value in (2.5, 0.5))
+    figures |= {"first": {"judge": "64 features", "measures": measures, "floor": floor}}
     (folder.path / "evaluation.json").write_text(json.dumps(figures))
     folder.note(alarms=[{"kind": "collapse", "step": 4, "text": "<3 modes>", "figures": {}}])
     from generators.report import write_report
@@ -287,6 +292,8 @@ def test_a_report_shows_the_run_alone_with_its_grids_within(tmp_path, toys):
     text = (folder.path / "report.md").read_text()
     assert html.count("data:image/png;base64,") == 4 and "img-src data:" in html and "<script" not in html
     assert "step 4: &lt;3 modes&gt;" in html and "1.5 [1.25, 1.75]" in html and "a &lt;judge&gt;" in html
+    assert "By 64 features" in html and "<td>2.5 [1, 9]</td><td>0.5 [1, 9]</td>" in html.replace(".0", "")
+    assert "| fid | 2.5 \\[1, 9\\] | 0.5 \\[1, 9\\] |" in text.replace(".0", "")
     assert html.count("<svg") == 4  # loss with both phases in one, real, fake, learning rate
     assert "critic/loss" in html and "generator/loss" in html and 'src="http' not in html
     assert "| family | toy\\_gan |" in text and "**Alarm**: step 4: &lt;3 modes>" in text

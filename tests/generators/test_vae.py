@@ -16,7 +16,8 @@ from generators.errors import DataError, GeneratorError
 from generators.families import family_config
 from generators.model import Conditions, load_model
 from generators.pictures import as_bytes
-from generators.vae import Vae, VaeConfig
+from generators.vae import Vae
+from generators.vae_config import VaeConfig
 from generators.vae_likelihoods import grey_entropy
 
 
@@ -162,7 +163,7 @@ def test_a_few_hundred_steps_beat_every_model_without_a_code(digits, small_run):
     found = figures(small_run, digits)
     assert float(grey_entropy(pixels).mean()) < found["reconstruction"] < found["bound"] < no_code - 1
     assert found["bound"] == pytest.approx(found["reconstruction"] + found["kl"])
-    assert found["kl"] > 1 and found["active_units"] >= 2
+    assert found["kl"] > 1 and 2 <= found["active_units"] <= found["units"] == 4
 
 
 def test_the_importance_weighted_bound_is_tighter_and_more_so_with_more_samples(digits, small_run):
@@ -174,13 +175,21 @@ def test_the_importance_weighted_bound_is_tighter_and_more_so_with_more_samples(
     small_run.config = replace(small_run.config, importance_samples=64)
     assert tight[32]["iw_bound"] < tight[4]["iw_bound"] < tight[1]["iw_bound"]
     assert tight[1]["iw_bound"] == pytest.approx(tight[1]["bound"], abs=0.3), "k = 1 is the ELBO, of one draw each"
-    assert tight[32]["bound"] == tight[1]["bound"] or tight[1]["bound"] == pytest.approx(tight[32]["bound"], abs=0.2)
+    assert tight[1]["bound"] == pytest.approx(tight[32]["bound"], abs=0.2)
 
 
-def test_figures_hang_on_the_generator_alone_and_not_on_how_pictures_are_parted(digits, small_run):
-    assert figures(small_run, digits) == figures(small_run, digits)
-    whole, part = figures(small_run, digits), figures(small_run, digits.subset(torch.arange(100)))
-    assert whole["kl"] != part["kl"]
+def test_figures_hang_on_the_generator_alone_and_the_kl_not_even_on_that(digits, small_run):
+    some = digits.subset(torch.arange(150))
+    assert figures(small_run, some) == figures(small_run, some)
+    first, second = figures(small_run, some, 0), figures(small_run, some, 1)
+    assert first["kl"] == second["kl"] and first["reconstruction"] != second["reconstruction"]
+
+
+def test_the_kl_of_all_pictures_is_the_mean_of_its_parts(digits, small_run):
+    """More pictures than are taken at once, and a last part that is smaller."""
+    parts = [figures(small_run, digits.subset(index))["kl"] for index in torch.split(torch.arange(240), 120)]
+    whole = figures(small_run, digits.subset(torch.arange(240)))["kl"]
+    assert whole == pytest.approx(sum(parts) / 2, rel=1e-5)
 
 
 def test_a_large_beta_collapses_the_posterior(digits):

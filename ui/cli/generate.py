@@ -70,7 +70,6 @@ def evaluate(
     folder, options = open_run(run), options_from(given)
     require_generators()
     from generators.evaluate import evaluate as judge
-
     from ui.cli.generate_figures import HEADS, evaluation_rows
     from ui.cli.output import spinner
 

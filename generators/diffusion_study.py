@@ -1,0 +1,137 @@
+"""One trained diffusion or flow model, drawn from in many ways: steps against quality and time, guidance against both.
+
+rows = study_steps(load_model("runs/ddpm-digits/model"), split, judge_for(split.train))
+print(steps_table(rows))
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from generators.metrics import Measures, Reference, measure_against
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from generators.judge import Judge
+    from generators.model import GenerativeModel
+    from generators.pictures import Split
+
+STEPS: tuple[tuple[str, int], ...] = (
+    *(("ddim", steps) for steps in (5, 10, 20, 50)),
+    *((name, steps) for name in ("dpm++", "unipc", "heun") for steps in (5, 10, 20)),
+    ("ddpm", 1000),
+)
+"""What a DDPM is drawn with; the last row is what the others are held against."""
+FLOW_STEPS: tuple[tuple[str, int], ...] = tuple(
+    (name, steps) for name in ("flow_euler", "flow_heun") for steps in (5, 10, 20, 50)
+)
+SCALES = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """One way to draw.
+
+    Attributes:
+        scheduler, steps, guidance_scale: of `sample`; a scale of None is the model's own.
+        seconds: of CPU, for all `measures.n` pictures.
+        measures: of the pictures.
+    """
+
+    scheduler: str
+    steps: int
+    guidance_scale: float | None
+    seconds: float
+    measures: Measures
+
+    def plain(self) -> dict[str, Any]:
+        """As data for JSON."""
+        about = {"scheduler": self.scheduler, "steps": self.steps, "guidance_scale": self.guidance_scale}
+        return {**about, "seconds": self.seconds, "measures": self.measures.plain()}
+
+
+def study_steps(
+    model: GenerativeModel,
+    split: Split,
+    judge: Judge,
+    ways: Sequence[tuple[str, int]] | None = None,
+    count: int = 397,
+    seed: int = 0,
+) -> list[StudyRow]:
+    """One row for each scheduler and number of steps; by default `STEPS`, or `FLOW_STEPS` for a flow.
+
+    Raises:
+        SchedulerError: a scheduler does not fit the model.
+    """
+    chosen = ways or (FLOW_STEPS if model.family == "flow_matching" else STEPS)
+    reference = Reference.of(split, judge)
+    return [_row(model, reference, name, steps, None, count, seed) for name, steps in chosen]
+
+
+def study_guidance(
+    model: GenerativeModel,
+    split: Split,
+    judge: Judge,
+    scales: Sequence[float] = SCALES,
+    steps: int = 20,
+    count: int = 397,
+    seed: int = 0,
+) -> list[StudyRow]:
+    """One row for each guidance scale: 0 without classes, 1 conditional, more than 1 guided."""
+    scheduler = "flow_euler" if model.family == "flow_matching" else "ddim"
+    reference = Reference.of(split, judge)
+    return [_row(model, reference, scheduler, steps, scale, count, seed) for scale in scales]
+
+
+def _row(
+    model: GenerativeModel, reference: Reference, name: str, steps: int, scale: float | None, count: int, seed: int
+) -> StudyRow:
+    from generators.model import even_labels
+    from generators.sample import sample
+
+    options: dict[str, Any] = {"scheduler": name, "steps": steps}
+    options |= {} if scale is None else {"guidance_scale": scale}
+    begun = time.process_time()
+    drawn: Tensor = sample(model, count, seed=seed, **options)
+    seconds = time.process_time() - begun
+    labels = even_labels(count, model.shape.classes) if getattr(model, "classes", 0) else None
+    return StudyRow(name, steps, scale, seconds, measure_against(drawn, reference, labels))
+
+
+def steps_table(rows: Sequence[StudyRow]) -> str:
+    """Markdown: scheduler and steps against quality and CPU seconds."""
+    head = ["| scheduler | steps | FID | accuracy | recall | coverage | CPU seconds |", "|---|---|---|---|---|---|---|"]
+    return "\n".join(
+        [
+            *head,
+            *(
+                f"| {row.scheduler} | {row.steps} | {row.measures.fid} | {_accuracy(row)} | {row.measures.recall} "
+                f"| {row.measures.coverage} | {row.seconds:.1f} |"
+                for row in rows
+            ),
+        ]
+    )
+
+
+def guidance_table(rows: Sequence[StudyRow]) -> str:
+    """Markdown: guidance scale against accuracy, FID and diversity."""
+    head = ["| guidance scale | accuracy | FID | precision | recall | diversity |", "|---|---|---|---|---|---|"]
+    return "\n".join(
+        [
+            *head,
+            *(
+                f"| {row.guidance_scale} | {_accuracy(row)} | {row.measures.fid} | {row.measures.precision} "
+                f"| {row.measures.recall} | {row.measures.diversity} |"
+                for row in rows
+            ),
+        ]
+    )
+
+
+def _accuracy(row: StudyRow) -> str:
+    found = row.measures.accuracy
+    return str(found) if found is not None else ""
