@@ -69,16 +69,8 @@ def test_training_says_where_all_is_and_what_is_next(hearth, house):
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(house):
-    command = [
-        sys.executable,
-        "-m",
-        "ui.cli",
-        "generate",
-        "train",
-        "vae-digits",
-        "--set",
-        "training.budget_seconds=200",
-    ]
+    budget = ["--set", "training.budget_seconds=200", *UNJUDGED]
+    command = [sys.executable, "-m", "ui.cli", "generate", "train", "vae-digits", *budget]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     run = subprocess.Popen(command, cwd=house, env=environment, stderr=subprocess.PIPE, text=True)
     folder = RunFolder(house / "runs" / "vae-digits")
