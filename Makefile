@@ -29,7 +29,7 @@ chat: $(VENV)/.rag ## chat with a knowledge base; DOCS=path for your own files, 
 export DOCS Q
 
 test: $(VENV)/.dev vllm ## install everything and run all tests; PYTEST_ARGS="-k chat" for some
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports

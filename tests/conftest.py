@@ -29,6 +29,13 @@ CHAT_TEMPLATE = (
 ROLES = ["<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
 
 
+def pytest_collection_modifyitems(items):
+    """For `-n 2 --dist loadgroup`: a file stays with one process, and all that needs vLLM shares one start."""
+    for item in items:
+        group = "vllm" if "vllm_server" in item.fixturenames else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def empty_home(tmp_path_factory):
     """HEARTH_HOME for the tests that set none of their own; caches of models' vectors would else outlive the run."""
