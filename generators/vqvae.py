@@ -158,7 +158,8 @@ class VqVae(GenerativeModel):
         if self.training and bool(dead.any()):
             found = self._flat(encoded)
             drawn = torch.randint(len(found), (int(dead.sum()),), device=found.device)
-            self.vq.quantize.embedding.weight[dead] = found[drawn]
+            entries = self.vq.quantize.embedding.weight
+            entries[dead] = found[drawn].to(entries.dtype)
             self.frequencies[dead] = 1 / self.config.codes
 
     @torch.no_grad()
