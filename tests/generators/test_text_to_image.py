@@ -1,6 +1,7 @@
 """Pictures from prompts, with small pipelines of the SD, SDXL, SD3 and Flux families made on the spot."""
 
 import importlib.util
+import json
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from decoder.errors import UsageError
 from generators.errors import Cancelled, GeneratorError, ModelError, PipelineRefused, SchedulerError
-from generators.lora_weights import Lora
+from generators.lora_weights import Lora, check_loras
 from generators.text_to_image import TextToImage
 
 pytest.importorskip("diffusers", reason="diffusers is in the generate extra")
@@ -222,6 +223,8 @@ def test_words_that_no_text_encoder_reads_are_told(makers):
         ({"guidance_scale": float("nan")}, "guidance_scale nan"),
         ({"strength": 0.5}, "a strength without an image"),
         ({"prompt": " "}, "the prompt is empty"),
+        ({"prompt": "a \x1b[2Jcat"}, "control character '\\x1b'"),
+        ({"prompt": "half of a character \ud800"}, "control character '\\ud800'"),
         ({"prompt": "a" * 10_001}, "more than 10000"),
         ({"negative_prompt": "dog", "guidance_scale": 1.0}, "does nothing at guidance_scale 1.0"),
         ({"image": Image.new("RGB", (32, 32)), "strength": 0.1}, "leaves no step of 4"),
@@ -284,6 +287,28 @@ def test_weights_that_are_no_lora_of_this_model_are_refused_and_leave_it_as_it_w
         with pytest.raises(kind, match=fault):
             maker.draw("a", loras=[Lora(path)], **SMALL)
     assert apart(before, maker.draw("a", seed=1, **SMALL)[0]) == 0
+
+
+@pytest.mark.parametrize(
+    "said", [{"unet.megatron_config": {"a": 1}, "unet.megatron_core": "trap"}, {"unet.init_lora_weights": "pissa"}, "["]
+)
+def test_a_lora_whose_configuration_imports_a_module_or_changes_the_model_is_refused(tmp_path, said):
+    import torch
+    from safetensors.torch import save_file
+
+    about = {"lora_adapter_metadata": said if isinstance(said, str) else json.dumps(said)}
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata=about)
+    with pytest.raises(PipelineRefused, match=r"a\.safetensors: its"):
+        check_loras([Lora(tmp_path / "a.safetensors")])
+
+
+def test_a_lora_in_a_hub_cache_is_a_link_to_a_file_without_an_ending(makers, tmp_path):
+    maker = makers("sd")
+    file = support.save_lora(maker.pipeline, tmp_path, scale=4)
+    (tmp_path / "cached.safetensors").symlink_to(file.rename(tmp_path / "0123abcd"))
+    asked = {"seed": 1, **SMALL}
+    drawn = maker.draw("a cat", loras=[Lora(tmp_path / "cached.safetensors")], **asked)[0]
+    assert apart(drawn, maker.draw("a cat", **asked)[0]) > 0
 
 
 def test_a_lora_is_written_with_its_scale():
