@@ -58,7 +58,7 @@ class BigGan(Gan):
         super().__init__(config, shape)
         if not shape.classes:
             raise DataError("building the model", "biggan needs labels", "Sort the pictures into a folder a class")
-        depth = halvings(shape.size)
+        self.classes, depth = shape.classes, halvings(shape.size)
         self.generator = ConditionalGenerator(config.latent, config.width, depth, config.embedding, shape)
         self.discriminator = ProjectionDiscriminator(config.width, depth, shape, config.spectral_norm)
 

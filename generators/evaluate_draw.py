@@ -74,7 +74,7 @@ def _what_it_hears(model: GenerativeModel, test: Pictures, index: Tensor, sectio
     captions = tuple(test.captions[i] for i in index.tolist()) if test.captions else ()
     if captions and _heeds(model, "captions", captions, section):
         return {"captions": captions}
-    if test.labels is not None and _heeds(model, "labels", test.labels[index], section):
+    if test.labels is not None and model.classes and _heeds(model, "labels", test.labels[index], section):
         return {"labels": test.labels[index]}
     return {}
 

@@ -100,6 +100,7 @@ class GenerativeModel(nn.Module):
         Config: a frozen dataclass of its own settings, all with defaults: what a recipe's `model:` may set.
         averaged: names of the submodules whose exponential moving average is sampled from.
         figures: the range of `loss` figures is free; "loss" is required.
+        classes: that `sample` can be asked for; a family sets it to 0 where it knows none, whatever the pictures have.
     """
 
     family: ClassVar[str] = ""
@@ -109,6 +110,7 @@ class GenerativeModel(nn.Module):
     def __init__(self, config: Any, shape: DataShape) -> None:
         super().__init__()
         self.config, self.shape = config, shape
+        self.classes = shape.classes
 
     @classmethod
     def build(cls, config: Any, pictures: Pictures) -> Self:
@@ -197,6 +199,13 @@ def load_model(folder: str | Path) -> GenerativeModel:
 def even_labels(count: int, classes: int) -> Tensor:
     """[count] labels that take turns, so that each class is drawn equally often."""
     return torch.arange(count) % max(classes, 1)
+
+
+def check_number(name: str, value: Any, low: float, high: float, whole: bool = False) -> None:
+    """Refuse a sampling option that is no number from `low` to `high`. Raises RecipeError."""
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
+        kind = "a whole number" if whole else "a number"
+        raise RecipeError("sampling", f"sampling.{name} is {value!r}", f"Give {kind} from {low:g} to {high:g}")
 
 
 def check_options(options: Mapping[str, Any], known: tuple[str, ...]) -> None:

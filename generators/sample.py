@@ -105,10 +105,10 @@ def _conditions(
     _check_count(count, "labels", labels)
     _check_count(count, "captions", texts or None)
     _check_count(count, "images", images)
-    classes = model.shape.classes
+    classes = model.classes
     chosen = torch.as_tensor(labels, dtype=torch.long) if labels is not None else None
     if chosen is not None and (not classes or int(chosen.min()) < 0 or int(chosen.max()) >= classes):
-        known = f"it has classes 0 to {classes - 1}" if classes else "it was trained without labels"
+        known = f"it has classes 0 to {classes - 1}" if classes else "it was trained without labels, or takes none"
         raise UsageError(STEP, f"labels {sorted(set(chosen.tolist()))[:20]} do not fit the model", known.capitalize())
     if chosen is None and classes:
         chosen = even_labels(count, classes)

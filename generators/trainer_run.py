@@ -134,6 +134,7 @@ def _check_sampling(recipe: Recipe, model: GenerativeModel, split: Split) -> Non
     if options:
         plan = plan_grid(model.shape, split.test)
         labels, images = (None if each is None else each[:1] for each in (plan.labels, plan.images))
+        labels = labels if model.classes else None
         with untouched_randomness():
             sample(model, 1, labels=labels, captions=plan.captions[:1], images=images, **options)
 
