@@ -46,7 +46,7 @@ def test_it_holds_every_kind_of_prompt():
     assert {file.stem for file in LIBRARY.iterdir()} == WANTED
 
 
-@pytest.mark.parametrize("name", WANTED)
+@pytest.mark.parametrize("name", sorted(WANTED))
 def test_each_says_what_it_is_and_shows_how_it_is_used(name):
     prompt = PROMPTS[name]
     assert prompt.version
@@ -61,13 +61,13 @@ def test_each_says_what_it_is_and_shows_how_it_is_used(name):
     assert "\n\n\n" not in "".join(m.text for m in rendered)
 
 
-@pytest.mark.parametrize("name", WANTED)
+@pytest.mark.parametrize("name", sorted(WANTED))
 def test_each_uses_every_variable_that_it_declares(name):
     prompt = PROMPTS[name]
     assert frozenset().union(*map(names, prompt.messages)) == {v.name for v in prompt.variables}
 
 
-@pytest.mark.parametrize("name", WANTED)
+@pytest.mark.parametrize("name", sorted(WANTED))
 def test_what_changes_stands_after_everything_that_does_not(name):
     prompt = PROMPTS[name]
     assert prompt.volatile
@@ -85,7 +85,7 @@ VALUES = {
 
 @settings(max_examples=25, deadline=None)
 @given(st.data())
-@pytest.mark.parametrize("name", WANTED)
+@pytest.mark.parametrize("name", sorted(WANTED))
 def test_the_stable_part_is_byte_identical_over_all_values(name, data):
     prompt = PROMPTS[name]
     usual = examples(prompt)

@@ -300,7 +300,7 @@ BOMB = gzip.compress(bytes(64 << 20))
         (packed(gzip.compress(BOMB), "gzip, gzip"), FetchFailed),
         (OK + b"Content-Length: 4000000000\r\n\r\n" + b"x" * 200_000, DocumentLimit),
     ],
-    ids=str,
+    ids=lambda each: getattr(each, "__name__", str(each)[:40]),
 )
 def test_hostile_answers_cost_no_more_than_the_policy_allows(web, answer, error):
     policy = FetchPolicy(allow_private=web.allowed, size=100_000, seconds=1.5, read_seconds=0.5)
