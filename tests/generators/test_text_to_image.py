@@ -26,6 +26,7 @@ def load(name):
 
 support = load("pipelines_support")
 SMALL = {"width": 32, "height": 32, "steps": 4}
+FEW = {"width": 32, "height": 32, "steps": 2}
 LISTED = {"width": 32, "height": 32, "steps": 8}
 
 
@@ -57,8 +58,8 @@ def apart(left, right):
 
 
 def test_the_same_seed_draws_the_same_picture_and_each_of_many_can_be_drawn_alone(maker):
-    both = maker.draw("a red cat", seed=7, count=2, **SMALL)
-    again = maker.draw("a red cat", seed=8, **SMALL)[0]
+    both = maker.draw("a red cat", seed=7, count=2, **FEW)
+    again = maker.draw("a red cat", seed=8, **FEW)[0]
     assert [picture.metadata.seed for picture in both] == [7, 8]
     assert both[0].image.size == (32, 32)
     assert apart(both[0], both[1]) > 1
@@ -66,21 +67,22 @@ def test_the_same_seed_draws_the_same_picture_and_each_of_many_can_be_drawn_alon
 
 
 def test_a_batch_is_its_single_pictures_but_for_the_last_bit(maker):
-    together = maker.draw("a red cat", seed=7, count=2, batch_size=2, **SMALL)
-    alone = [maker.draw("a red cat", seed=7 + number, **SMALL)[0] for number in range(2)]
+    together = maker.draw("a red cat", seed=7, count=2, batch_size=2, **FEW)
+    alone = [maker.draw("a red cat", seed=7 + number, **FEW)[0] for number in range(2)]
     assert max(np.abs(pixels(a) - pixels(b)).max() for a, b in zip(together, alone, strict=True)) <= 1
 
 
-def test_a_seed_is_chosen_where_none_is_given_and_told(maker):
+def test_a_seed_is_chosen_where_none_is_given_and_told(makers):
+    maker = makers("sd")
     first = maker.draw("a cat", **SMALL)[0]
     again = maker.draw("a cat", seed=first.metadata.seed, **SMALL)[0]
     assert apart(first, again) == 0
 
 
 def test_prompt_and_negative_prompt_both_matter(maker):
-    plain = maker.draw("a red cat", seed=1, **SMALL)[0]
-    assert apart(plain, maker.draw("a blue dog", seed=1, **SMALL)[0]) > 0
-    assert apart(plain, maker.draw("a red cat", "dog", seed=1, **SMALL)[0]) > 0
+    plain = maker.draw("a red cat", seed=1, **FEW)[0]
+    assert apart(plain, maker.draw("a blue dog", seed=1, **FEW)[0]) > 0
+    assert apart(plain, maker.draw("a red cat", "dog", seed=1, **FEW)[0]) > 0
 
 
 def test_every_step_is_told_with_a_preview_and_the_last_one_is_the_picture(maker):
@@ -98,7 +100,9 @@ def test_a_preview_of_a_larger_picture_is_small(makers):
     assert sizes == [(32, 20)]
 
 
-def test_cancelling_ends_it_within_a_step_and_the_next_drawing_is_sound(maker):
+@pytest.mark.parametrize("family", ["sd", "flux"])
+def test_cancelling_ends_it_within_a_step_and_the_next_drawing_is_sound(makers, family):
+    maker = makers(family)
     cancel, told = threading.Event(), []
 
     def stop(step):
@@ -133,7 +137,7 @@ def test_a_picture_grows_from_another_the_less_the_stronger(maker):
 def test_inpainting_keeps_what_is_black_in_the_mask(maker):
     base = Image.radial_gradient("L").resize((32, 32)).convert("RGB")
     kept, redrawn = (
-        apart(*(maker.draw("a", seed=seed, image=base, mask=mask, strength=1.0, **SMALL)[0] for seed in (1, 2)))
+        apart(*(maker.draw("a", seed=seed, image=base, mask=mask, strength=1.0, **FEW)[0] for seed in (1, 2)))
         for mask in (Image.new("L", (32, 32), 0), Image.new("L", (32, 32), 255))
     )
     assert kept < 0.5 * redrawn
