@@ -137,8 +137,9 @@ def _drawn(entry: Entry, full: bool) -> dict[str, dict[str, float]]:
     """Samples of a diffusion model with other numbers of steps; with `full` also by all 1,000."""
     if entry.recipe.name not in DRAWN:
         return {}
-    from generators.data import load_pictures
     from generators.diffusion_study import study_steps
+
+    from generators.data import load_pictures
     from generators.judge import judge_for
     from generators.model import load_model
 
