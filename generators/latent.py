@@ -26,6 +26,7 @@ from generators.latent_folder import load_parts, save_parts
 from generators.latent_parts import (
     LatentConfig,
     check_latent,
+    latent_scheduler,
     make_pipeline,
     make_text_encoder,
     make_unet,
@@ -35,7 +36,6 @@ from generators.latent_parts import (
 from generators.latent_text import caption_length, check_prompts, known_part, known_words, make_tokenizer
 from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_number, check_options
 from generators.pictures import Batch, Pictures
-from generators.schedulers import named_scheduler
 
 AUTOENCODER, DENOISER = "autoencoder", "denoiser"
 MOST_MEASURED = 4096
@@ -173,7 +173,7 @@ class LatentTextToImage(GenerativeModel):
         check_number("guidance_scale", guidance_scale, 0, 100)
         pipeline = self.pipeline()
         if options.get("scheduler"):
-            pipeline.scheduler = named_scheduler(str(options["scheduler"]), pipeline.scheduler.config)
+            pipeline.scheduler = latent_scheduler(str(options["scheduler"]), pipeline.scheduler.config, steps)
         side = self.shape.size // self.config.autoencoder.factor
         noise = torch.randn(len(captions), self.config.autoencoder.latent_channels, side, side, generator=generator)
         pictures: Tensor = pipeline(

@@ -6,6 +6,7 @@ whose layers attend to the encoded words. The text encoder is CLIP's (Radford et
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from decoder.errors import RecipeError
 from generators.autoencoder_kl import AutoencoderConfig
+from generators.errors import SchedulerError
 from generators.latent_text import SPECIAL
 
 if TYPE_CHECKING:
@@ -60,7 +62,10 @@ class LatentConfig:
 
 
 def check_latent(config: LatentConfig, size: int) -> None:
-    """Refuse settings of the U-Net that contradict each other or the latents. Raises RecipeError."""
+    """Refuse settings of the U-Net that contradict each other or the latents. Raises RecipeError, SchedulerError."""
+    from generators.scheduler_doctor import check_scheduler
+
+    check_scheduler(sampling_schedule(config), latent=True)
     step, levels = "building the U-Net", len(config.channels)
     if size % 8:
         cause = f"pictures of {size} pixels: a StableDiffusionPipeline draws sides that 8 divides"
@@ -135,6 +140,18 @@ def sampling_schedule(config: LatentConfig) -> Any:
     return DDIMScheduler.from_config(  # type: ignore[no-untyped-call]
         noise_schedule(config).config, timestep_spacing="trailing", steps_offset=1, set_alpha_to_one=True
     )
+
+
+def latent_scheduler(name: str, trained: Mapping[str, Any], steps: int) -> Any:
+    """The scheduler `name` for latents. Raises SchedulerError: unknown, for distilled networks, or it does not fit."""
+    from generators.scheduler_doctor import check_scheduler
+    from generators.schedulers import find_scheduler, named_scheduler
+
+    if find_scheduler(name).distilled:
+        raise SchedulerError("sampling", f"{name} is for networks that were distilled for it", "Use dpm++ or ddim")
+    chosen = named_scheduler(name, trained)
+    check_scheduler(chosen, steps=steps, training=trained, latent=True)
+    return chosen
 
 
 def make_pipeline(

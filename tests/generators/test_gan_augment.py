@@ -21,7 +21,7 @@ def test_a_policy_keeps_the_shape_changes_pictures_and_lets_gradients_through(po
 
 
 def test_gradients_are_those_of_finite_differences():
-    images = torch.randn(2, 3, 8, 8, dtype=torch.float64, requires_grad=True)
+    images = torch.randn(1, 3, 6, 6, dtype=torch.float64, requires_grad=True)
 
     def always_the_same(x):
         torch.manual_seed(3)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from decoder.errors import RecipeError
-from generators.errors import DataError, ModelError
+from generators.errors import DataError, ModelError, SchedulerError
 from generators.families import family_class, family_config
 from generators.model import Conditions, load_model
 from generators.pictures import Pictures
@@ -172,6 +172,18 @@ def test_unknown_sampling_options_are_refused(trained):
 def test_settings_that_contradict_each_other_are_refused(values, told):
     with pytest.raises(RecipeError, match=told):
         tiny_latent(**values)
+
+
+def test_a_noise_that_latents_cannot_be_drawn_back_from_is_refused_when_it_is_built():
+    with pytest.raises(SchedulerError, match="a schedule that ends in noise"):
+        tiny_latent(schedule="squaredcos_cap_v2", prediction="epsilon")
+    assert tiny_latent(schedule="squaredcos_cap_v2", prediction="v_prediction")
+
+
+@pytest.mark.parametrize(("name", "steps"), [("lcm", 4), ("ddim", 2000), ("eular", 4)])
+def test_a_scheduler_that_does_not_fit_is_refused(trained, name, steps):
+    with pytest.raises((SchedulerError, RecipeError)):
+        trained.sample(Conditions(2), torch.Generator(), scheduler=name, steps=steps)
 
 
 def test_pictures_without_captions_are_refused():

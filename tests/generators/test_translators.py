@@ -113,7 +113,7 @@ def test_the_noise_of_pix2pix_can_be_left_out(outlined):
 
 
 def test_pix2pix_learns_to_fill_outlines_better_than_leaving_them(outlined):
-    model = step_all(built("pix2pix", outlined.train, learning_rate=3e-3), outlined.train, 60, 16)
+    model = step_all(built("pix2pix", outlined.train, learning_rate=3e-3), outlined.train, 30, 16)
     found = model.evaluate(outlined.test, torch.Generator().manual_seed(0))
     assert found["l1"] < 0.6 * found["l1_identity"]
 
@@ -172,7 +172,7 @@ def test_cyclegan_translates_both_ways(coloured):
 
 
 def test_cyclegan_learns_the_colours_without_pairs(coloured):
-    model = step_all(built("cyclegan", coloured.train, learning_rate=2e-3), coloured.train, 60)
+    model = step_all(built("cyclegan", coloured.train, learning_rate=3e-3), coloured.train, 25)
     found = model.evaluate(coloured.test, torch.Generator())
     assert found["l1_forward"] < 0.8 * found["l1_identity"]
 
