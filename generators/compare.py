@@ -64,10 +64,10 @@ def _study(entry: Entry, told: Callable[[str], None]) -> Study:
     from generators.data import load_pictures
     from generators.diffusion_study import study_guidance, study_steps
     from generators.judge import judge_for
-    from generators.model import load_model
+    from generators.sample import open_model
 
     told(f"{entry.recipe.name}: drawing in several ways")
-    model, split = load_model(entry.folder.model), load_pictures(entry.recipe.data)
+    model, split = open_model(entry.folder), load_pictures(entry.recipe.data)
     judge = judge_for(split.train)
     guided = bool(getattr(model, "classes", 0))
     return Study(

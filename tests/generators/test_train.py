@@ -215,7 +215,7 @@ def test_alarms_are_told_logged_and_end_the_run_where_the_recipe_says_so(tmp_pat
         expected = {"kind": "collapse", "step": 6, "text": "3 of 10 modes are left", "figures": {"modes": 3.0}}
         assert folder.state["alarms"] == [expected]
         assert [line for line in folder.metrics() if "alarm" in line] == [
-            {"step": 6, "alarm": "collapse", "text": "3 of 10 modes are left", "modes": 3.0}
+            {"step": 6, "alarm": "collapse", "text": "3 of 10 modes are left", "figures": {"modes": 3.0}}
         ]
         assert told[-1].alarm == "3 of 10 modes are left" and told[3].alarm == ""
         assert watch.seen[1] == (4, 0.5, (20, 1, 8, 8), watch.seen[1][3], {}) and "critic/loss" in watch.seen[1][3]

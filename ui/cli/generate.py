@@ -80,7 +80,7 @@ def evaluate(
         print_json(plain)
         return
     print_table(HEADS, evaluation_rows(plain))
-    remark(f"all of it: {folder.path / 'evaluation.json'}")
+    remark(f"all of it: {folder.path / 'evaluation.json'}; the report beside it has it, too")
 
 
 @app.command()
