@@ -25,8 +25,10 @@ Read = Callable[[Mapping[str, Any]], float | None]
 
 @dataclass(frozen=True)
 class Bar:
-    """A figure of a recipe that is to be at most or at least something; `limit` None is only reported. Without `--full`, those
-    that need it are not measured, which is said; of any other, a figure that is not there is a bar missed.
+    """A figure of a recipe that is to be at most or at least something; `limit` None is only reported.
+
+    Without `--full`, those that need it are not measured, which is said; of any other, a figure that is not there is a
+    bar missed.
     """
 
     recipe: str

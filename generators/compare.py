@@ -47,13 +47,13 @@ def compare(
     """
     from generators.compare_report import write_comparison
 
-    check_comparable(recipes)
+    budgeted = [with_budget(recipe, budget_seconds) for recipe in recipes]
+    check_comparable(budgeted)
     place = Path(output).expanduser()
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RecipeError(STEP, f"{place} cannot be made: {error.strerror}", "Give another output") from error
-    budgeted = [with_budget(recipe, budget_seconds) for recipe in recipes]
     entries = list(run_all(budgeted, seeds, place, told, watch))
     studied = [entry for entry in entries if study and entry.recipe.family in STUDIED and entry.recipe.seed == seeds[0]]
     return write_comparison(entries, [_study(entry, told) for entry in studied], place)

@@ -92,7 +92,7 @@ def cost_cells(row: Row) -> list[str]:
     if not row.family:
         return [""] * len(COSTS)
     rung = ", ".join(f"{kind} ({count})" for kind, count in (row.alarms or {}).items())
-    numbers = (f"{row.parameters:,.0f}", f"{row.steps:,.0f}", f"{row.seconds:.0f}", f"{row.draw_milliseconds:.2f}")
+    numbers = (f"{row.parameters:,.0f}", f"{row.steps:,.0f}", f"{row.seconds:.3g}", f"{row.draw_milliseconds:.2f}")
     return [*numbers, rung or "none"]
 
 
@@ -105,7 +105,8 @@ def to_markdown(entries: Sequence[Entry], found: Sequence[Row], studies: Sequenc
         parts.append("## " + head[0] + "\n\n" + _markdown_table(["", *head[1:]], body))
     for study in studies:
         if study.steps:
-            parts.append(f"## {study.name}: steps\n\n{steps_table(study.steps)}")
+            told = f"{study.steps[0].measures.n} pictures each, of the first seed's model, in the eyes of judge 1."
+            parts.append(f"## {study.name}: steps\n\n{told}\n\n{steps_table(study.steps)}")
         if study.guidance:
             parts.append(f"## {study.name}: guidance\n\n{guidance_table(study.guidance)}")
     grids = [(entry, file) for entry in entries if (file := grid_of(entry)) is not None]

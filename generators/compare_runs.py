@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from decoder.errors import RecipeError
 from decoder.runs.folder import RunFolder
+from generators.families import family_config
 from generators.recipe import fingerprint
 from generators.sections import Recipe
 
@@ -41,12 +42,20 @@ def with_budget(recipe: Recipe, seconds: float) -> Recipe:
 
 
 def check_comparable(recipes: Sequence[Recipe]) -> None:
-    """Refuse recipes whose figures would not be of the same pictures. Raises RecipeError."""
+    """Refuse recipes whose figures would not compare, and any that could not be trained: before the first one is.
+
+    Raises RecipeError.
+    """
+    from generators.trainer_checks import check_training
+
     if not recipes:
         raise RecipeError(STEP, "no recipe is given", "Name two or more")
     names = [recipe.name for recipe in recipes]
     for name in {name for name in names if names.count(name) > 1}:
         raise RecipeError(STEP, f"two recipes are called {name}", "Give each a name of its own")
+    for recipe in recipes:
+        family_config(recipe.family, recipe.model)
+        check_training(recipe.training)
     first = recipes[0]
     for recipe in recipes[1:]:
         for key, ours, theirs in _differing(recipe, first):

@@ -121,13 +121,14 @@ def _note_failure(folder: RunFolder, error: BaseException) -> None:
 
 
 def _check_sampling(recipe: Recipe, model: GenerativeModel, split: Split) -> None:
-    """Draw one picture with the recipe's options, so that a wrong one is told before training and not after it."""
-    options = recipe.evaluation.sampling
-    if options:
-        plan = plan_grid(model.shape, split.test, model.hears)
-        labels, images = (None if each is None else each[:1] for each in (plan.labels, plan.images))
-        with untouched_randomness():
-            sample(model, 1, labels=labels, captions=plan.captions[:1], images=images, **options)
+    """Draw one picture with the recipe's options, so that a wrong one is told before training and not after it; the
+    family's own may not fit, either (50 steps of a model that is trained with 20).
+    """
+    plan = plan_grid(model.shape, split.test, model.hears)
+    labels, images = (None if each is None else each[:1] for each in (plan.labels, plan.images))
+    with untouched_randomness():
+        options = recipe.evaluation.sampling
+        sample(model, 1, labels=labels, captions=plan.captions[:1], images=images, **options)
 
 
 def _seed(seed: int) -> None:
