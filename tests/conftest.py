@@ -34,9 +34,7 @@ JUDGED = ("test_alarms.py", "test_collapse.py", "test_judge.py", "test_metrics.p
 
 
 def pytest_collection_modifyitems(items):
-    """For `-n 2 --dist loadgroup`: a file stays with one process, and all that needs vLLM shares one start, or the judge
-    of digits one training.
-    """
+    """For `-n 2 --dist loadgroup`: a file stays with a process; vLLM is started, the digits' judge trained, once."""
     for item in items:
         group = "vllm" if "vllm_server" in item.fixturenames else str(item.path)
         if item.path.name in JUDGED:
