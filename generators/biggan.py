@@ -62,6 +62,11 @@ class BigGan(Gan):
         self.generator = ConditionalGenerator(config.latent, config.width, depth, config.embedding, shape)
         self.discriminator = ProjectionDiscriminator(config.width, depth, shape, config.spectral_norm)
 
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """The classes."""
+        return ("labels",)
+
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures of latents [n, latent], of the classes in turn where no labels [n] are given."""
         chosen = even_labels(len(z), self.shape.classes) if labels is None else labels

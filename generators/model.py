@@ -110,6 +110,11 @@ class GenerativeModel(nn.Module):
         super().__init__()
         self.config, self.shape = config, shape
 
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """Which of "labels" and "captions" `sample` draws by; by default neither. What it is deaf to is never asked."""
+        return ()
+
     @classmethod
     def build(cls, config: Any, pictures: Pictures) -> Self:
         """A new model for these training pictures; weights are drawn from torch's global generator.

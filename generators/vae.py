@@ -66,6 +66,11 @@ class Vae(GenerativeModel):
             raise DataError("building the VAE", cause, "Sort the pictures into one folder a class, or set it to false")
         return cls(config, DataShape.of(pictures))
 
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """The classes, where it is a conditional one."""
+        return ("labels",) if self.config.conditional and self.shape.classes else ()
+
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """One: both networks together."""
         self.progress = progress

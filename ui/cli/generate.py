@@ -80,7 +80,7 @@ def evaluate(
         print_json(plain)
         return
     print_table(HEADS, evaluation_rows(plain))
-    remark(f"all of it: {folder.path / 'evaluation.json'}")
+    remark(f"all of it: {folder.path / 'evaluation.json'}; the report beside it has it, too")
 
 
 @app.command()
@@ -158,6 +158,9 @@ def _watched(what: str, again: str) -> Iterator[Callable[[Progress], None]]:
                 yield watch
         except Stopped as stopped:
             raise told(stopped, again, interrupted=INTERRUPT in seen()) from stopped
+        except KeyboardInterrupt:  # between two trainings, or before the first
+            remark(f"go on with: {again}")
+            raise
 
 
 def _done(folder: RunFolder, recipe: Recipe, json: bool) -> None:
