@@ -176,9 +176,11 @@ class LatentAutoencoder(GenerativeModel):
 
     def _follow(self, latents: Tensor, share: float = 0.02) -> None:
         """Moments over the last 50 batches or so, as batch normalisation keeps them."""
+        latents = latents.float()
         missed = latents - self.latent_mean
         whole = self.latent_covariance.dim() == 2
-        spread = missed.T @ missed / len(latents) if whole else missed.square().mean(0)
+        with torch.autocast(latents.device.type, enabled=False):
+            spread = missed.T @ missed / len(latents) if whole else missed.square().mean(0)
         self.latent_mean.lerp_(latents.mean(0), share)
         self.latent_covariance.lerp_(spread, share)
 

@@ -18,7 +18,7 @@ from decoder.errors import RecipeError
 from generators.diffusion_network import PatchedUNet, UNetConfig
 from generators.diffusion_process import Prediction, Schedule, add_noise, min_snr_weight, scales, spread_times, target
 from generators.diffusion_sampling import asked_labels, draw, sampling_scheduler
-from generators.guidance import drop_labels, guided_within
+from generators.guidance import asked_scale, drop_labels, guided_within
 from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options
 from generators.pictures import Batch, Pictures
 from generators.schedulers import betas_of
@@ -149,7 +149,7 @@ class Ddpm(GenerativeModel):
         check_options(options, OPTIONS)
         chosen = sampling_scheduler(scheduler, self.training_schedule, steps)
         labels = asked_labels(conditions, self.classes, self._device())
-        scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
+        scale = asked_scale(guidance_scale, self.config.guidance_scale, self.classes)
         predict = guided_within(
             self.network, labels, self.network.no_label, scale, guidance_interval, self.config.timesteps - 1
         )

@@ -11,20 +11,21 @@ from torch import Tensor
 
 from decoder.errors import RecipeError
 from generators.errors import SchedulerError
-from generators.model import Conditions, even_labels
+from generators.model import Conditions, check_number, even_labels
 from generators.scheduler_doctor import check_scheduler
 from generators.schedulers import find_scheduler, named_scheduler
+
+MOST_STEPS = 100_000
 
 
 def sampling_scheduler(name: str, trained: Mapping[str, Any], steps: int) -> Any:
     """The scheduler `name` for this training, checked, its times set.
 
     Raises:
-        RecipeError: fewer than one step.
+        RecipeError: `steps` is no number of steps.
         SchedulerError: it is unknown, for distilled networks, or cannot follow the schedule.
     """
-    if steps < 1:
-        raise RecipeError("sampling", f"sampling.steps is {steps}", "Give at least 1")
+    check_number("steps", steps, 1, MOST_STEPS, whole=True)
     if find_scheduler(name).distilled:
         raise SchedulerError("sampling", f"{name} is for networks that were distilled for it", "Use dpm++ or ddim")
     scheduler = named_scheduler(name, trained)
@@ -70,8 +71,9 @@ def draw(
 
 def step_options(scheduler: Any, generator: torch.Generator, eta: float) -> dict[str, Any]:
     """Keyword arguments of the scheduler's `step`. Raises RecipeError for an `eta` that it does not have."""
+    check_number("eta", eta, 0, 1)
     known = inspect.signature(scheduler.step).parameters
-    if not 0 <= eta <= 1 or (eta and "eta" not in known):
+    if eta and "eta" not in known:
         cause = f"sampling.eta is {eta} with {type(scheduler).__name__}"
         raise RecipeError("sampling", cause, "Give 0, or up to 1 with the scheduler ddim")
     options: dict[str, Any] = {"generator": generator} if "generator" in known else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +24,9 @@ MAX_COUNT = 64
 MAX_STEPS = 1000
 MAX_SEED = 2**53 - 1
 """The largest whole number that every JSON reader keeps."""
+
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters, which a terminal would obey, and halves of characters, which no file can hold."""
 
 Task = Literal["text", "image", "mask"]
 
@@ -81,6 +85,9 @@ def check_text(text: Any, what: str, may_be_empty: bool = False) -> None:
         raise GeneratorError(STEP, f"{what} is empty", "Say what is to be seen")
     if len(text) > MAX_PROMPT:
         raise GeneratorError(STEP, f"{what} has {len(text)} characters, more than {MAX_PROMPT}", "Shorten it")
+    found = UNPRINTABLE.search(text)
+    if found is not None:
+        raise GeneratorError(STEP, f"{what} has the control character {found[0]!a}", "Take it out")
 
 
 def expand_prompt(prompt: str, expand: Callable[[str], str] | None) -> str:
@@ -97,6 +104,7 @@ def expand_prompt(prompt: str, expand: Callable[[str], str] | None) -> str:
         size = f"{len(written)} characters" if isinstance(written, str) else type(written).__name__
         cause = f"the prompt's expansion gave {size} instead of 1 to {MAX_PROMPT} characters"
         raise GeneratorError("expanding the prompt", cause, "Draw the prompt as it is, without `expand`")
+    check_text(written, "the prompt's expansion")
     return written.strip()
 
 

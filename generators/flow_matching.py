@@ -18,7 +18,7 @@ from decoder.errors import RecipeError
 from generators.diffusion_network import PatchedUNet, UNetConfig
 from generators.diffusion_process import spread_times
 from generators.diffusion_sampling import asked_labels, draw, sampling_scheduler
-from generators.guidance import drop_labels, guided_within
+from generators.guidance import asked_scale, drop_labels, guided_within
 from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options
 from generators.pictures import Batch, Pictures
 
@@ -131,7 +131,7 @@ class FlowMatching(GenerativeModel):
         device = next(self.network.parameters()).device
         chosen = sampling_scheduler(scheduler, self.training_schedule, steps)
         labels = asked_labels(conditions, self.classes, device)
-        scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
+        scale = asked_scale(guidance_scale, self.config.guidance_scale, self.classes)
         predict = guided_within(self.network, labels, self.network.no_label, scale, guidance_interval, TIMES)
         shape = (conditions.count, self.shape.channels, self.shape.size, self.shape.size)
         return draw(chosen, predict, shape, generator, device)

@@ -56,8 +56,8 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
 
     Source: Gulrajani et al. 2017, Improved Training of Wasserstein GANs, equation 3, without lambda.
     """
-    share = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
-    lengths: Tensor = input_gradient(critic, real.lerp(fake, share)).norm(dim=1)
+    share = torch.rand(len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
+    lengths: Tensor = input_gradient(critic, real.lerp(fake.to(real.dtype), share)).norm(dim=1)
     return (lengths - 1).square().mean()
 
 

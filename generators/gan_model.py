@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from decoder.errors import RecipeError
 from generators.gan_augment import augment, check_policies
-from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options
+from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_number, check_options
 
 DISCRIMINATOR, GENERATOR = "discriminator", "generator"
 
@@ -101,8 +101,7 @@ def _refuse(name: str, value: Any, remedy: str) -> None:
 def not_negative(options: Mapping[str, Any], name: str, otherwise: float) -> float:
     """The option of this name as a number of at least 0. Raises RecipeError."""
     value = options.get(name, otherwise)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise RecipeError("sampling", f"sampling.{name} is {value!r}", "Give a number that is not negative")
+    check_number(name, value, 0, 1e6)
     return float(value)
 
 

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from decoder.errors import RecipeError
+from generators.model import check_number
 
+MOST = 100.0
 Predict = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(x [n, c, s, s], times, labels [n] or None) -> prediction of x's shape."""
 
@@ -47,6 +49,21 @@ def guided(predict: Predict, labels: Tensor | None, no_label: int, scale: float)
     return found
 
 
+def asked_scale(asked: float | None, own: float, classes: int) -> float:
+    """The scale to sample with: the one asked for, else the model's own.
+
+    Raises:
+        RecipeError: it is no number from 0 to 100, or there are no classes, and so nothing to be guided by.
+    """
+    if asked is None:
+        return own
+    check_number("guidance_scale", asked, 0, MOST)
+    if not classes and asked != 1:
+        cause = f"sampling.guidance_scale is {asked}, and the model knows no classes to be guided by"
+        raise RecipeError("sampling", cause, "Leave it out, or train on pictures with labels and model.conditional")
+    return asked
+
+
 def guided_within(
     predict: Predict, labels: Tensor | None, no_label: int, scale: float, interval: Sequence[float], end: float
 ) -> Callable[[Tensor, Tensor], Tensor]:
@@ -60,8 +77,8 @@ def guided_within(
 
 def checked_interval(interval: Sequence[float]) -> tuple[float, float]:
     """Two numbers in [0, 1], the lower first. Raises RecipeError."""
-    good = len(interval) == 2 and 0 <= interval[0] <= interval[1] <= 1
-    if not good:
-        cause = f"sampling.guidance_interval is {list(interval)}"
+    numbers = isinstance(interval, (list, tuple)) and all(isinstance(each, (int, float)) for each in interval)
+    if not numbers or len(interval) != 2 or not 0 <= interval[0] <= interval[1] <= 1:
+        cause = f"sampling.guidance_interval is {interval!r}"
         raise RecipeError("sampling", cause, "Give two numbers from 0 (picture) to 1 (noise), the lower first")
     return float(interval[0]), float(interval[1])

@@ -33,7 +33,7 @@ from generators.latent_parts import (
     sampling_schedule,
 )
 from generators.latent_text import caption_length, check_prompts, known_part, known_words, make_tokenizer
-from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options
+from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_number, check_options
 from generators.pictures import Batch, Pictures
 from generators.schedulers import named_scheduler
 
@@ -42,6 +42,8 @@ MOST_MEASURED = 4096
 """Pictures whose latents the scaling factor is measured on."""
 MOST_CAPTIONS = 64
 """Captions of training that are kept, to draw from when a caller names none."""
+STEPS = 1000
+"""Of training, and the most that are drawn with."""
 OPTIONS = ("steps", "guidance_scale", "scheduler", "negative")
 
 
@@ -171,6 +173,9 @@ class LatentTextToImage(GenerativeModel):
         captions = list(conditions.captions) or self._some_captions(conditions)
         negative = str(options.get("negative", ""))
         check_prompts([*captions, negative], self.words, self.length)
+        steps, guidance_scale = options.get("steps", 25), options.get("guidance_scale", 2.0)
+        check_number("steps", steps, 1, STEPS, whole=True)
+        check_number("guidance_scale", guidance_scale, 0, 100)
         pipeline = self.pipeline()
         if options.get("scheduler"):
             pipeline.scheduler = named_scheduler(str(options["scheduler"]), pipeline.scheduler.config)
@@ -180,8 +185,8 @@ class LatentTextToImage(GenerativeModel):
             captions,
             negative_prompt=[negative] * len(captions),
             latents=noise.to(self.unet.device),
-            num_inference_steps=int(options.get("steps", 25)),
-            guidance_scale=float(options.get("guidance_scale", 2.0)),
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
             output_type="pt",
         ).images
         return pictures * 2 - 1

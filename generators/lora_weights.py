@@ -5,6 +5,7 @@ Source: E. Hu et al., LoRA: Low-Rank Adaptation of Large Language Models (2021),
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,11 +15,16 @@ from typing import Any
 
 from decoder.errors import MissingExtra
 from generators.errors import GeneratorError, ModelError, PipelineRefused
-from generators.pipelines_loading import BROKEN, count_parameters, digest_file, first_line
+from generators.pipelines_loading import BROKEN, count_parameters, digest_file, first_line, read_header
 from generators.quiet import libraries_quiet
 
 STEP = "laying on LoRA weights"
 MAX_LORAS = 8
+REMEDY = "Save the weights anew without it, or take others"
+REFUSED = frozenset({"megatron_config", "auto_mapping", "layer_replication", "modules_to_save"}) | {
+    f"{name}_config" for name in ("loftq", "eva", "corda", "lora_ga", "velora", "monteclora", "arrow", "kasa")
+}
+"""Of peft's LoraConfig: they import a module by name, or change the model beyond the weights that are laid on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,26 @@ def check_loras(loras: Sequence[Lora]) -> None:
         if not lora.path.is_file():
             raise GeneratorError(STEP, f"there is no file {lora.path}", "Name a safetensors file")
         count_parameters([lora.path])
+        _check_configuration(lora.path)
+
+
+def _check_configuration(path: Path) -> None:
+    """Refuse a configuration in the header that does more than say rank, scale and layers.
+
+    peft imports a module that `megatron_core` names, and rewrites the model's own weights for some initialisations.
+    """
+    about = read_header(path).get("__metadata__") or {}
+    text = about.get("lora_adapter_metadata") if isinstance(about, dict) else None
+    try:
+        said = json.loads(text) if text else {}
+        found = {str(key).rpartition(".")[2]: value for key, value in said.items()}
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise PipelineRefused(STEP, f"{path}: its lora_adapter_metadata is no JSON object", REMEDY) from error
+    start = found.get("init_lora_weights", True)
+    refused = [key for key in sorted(REFUSED) if found.get(key)]
+    refused += [] if isinstance(start, bool) or start == "gaussian" else ["init_lora_weights"]
+    if refused:
+        raise PipelineRefused(STEP, f"{path}: its configuration sets {', '.join(refused)}", REMEDY)
 
 
 @contextmanager
@@ -86,7 +112,7 @@ def _lay_on(pipeline: Any, loras: Sequence[Lora]) -> None:
         raise MissingExtra(STEP, "peft", "generate")
     names = [f"lora_{number}" for number in range(len(loras))]
     for name, lora in zip(names, loras, strict=True):
-        place = lora.path.resolve()
+        place = lora.path.absolute()  # not resolved: a link's target may be named otherwise, and be read as a pickle
         try:
             with libraries_quiet():
                 pipeline.load_lora_weights(

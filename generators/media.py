@@ -106,7 +106,7 @@ def _no_preview() -> NoReturn:
 
 def write_whole(path: Path, write: Callable[[Path], None], said: Mapping[str, Any]) -> Path:
     """The file by `write`, whole or not at all, and `said` beside it as `<file>.json`. Raises ImageError."""
-    part = path.with_name(f".part-{path.name}")
+    part = path.with_name(f".{secrets.token_hex(8)}-{path.name}")  # a name that nobody can have put a link at
     try:
         write(part)
         part.replace(path)

@@ -204,6 +204,13 @@ def even_labels(count: int, classes: int) -> Tensor:
     return torch.arange(count) % max(classes, 1)
 
 
+def check_number(name: str, value: Any, low: float, high: float, whole: bool = False) -> None:
+    """Refuse a sampling option that is no number from `low` to `high`. Raises RecipeError."""
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
+        kind = "a whole number" if whole else "a number"
+        raise RecipeError("sampling", f"sampling.{name} is {value!r}", f"Give {kind} from {low:g} to {high:g}")
+
+
 def check_options(options: Mapping[str, Any], known: tuple[str, ...]) -> None:
     """Refuse a sampling option that the family does not have, naming the nearest. Raises RecipeError."""
     from decoder.runs.recipe import check_known

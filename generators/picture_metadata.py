@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
+import secrets
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,9 +98,10 @@ class Picture:
     def save(self, path: str | Path) -> Path:
         """Write the PNG whole or not at all. Raises ImageError when it cannot be written."""
         place = Path(path).expanduser()
-        part = place.with_name(f".{place.name}.{os.getpid()}.part")
+        part = place.with_name(f".{place.name}.{secrets.token_hex(8)}.part")
         try:
-            part.write_bytes(self.png())
+            with part.open("xb") as file:  # x: not through a link that somebody has put there
+                file.write(self.png())
             part.replace(place)
         except OSError as error:
             part.unlink(missing_ok=True)
@@ -148,7 +149,7 @@ def reproduce(
     Args:
         path: a PNG that `Picture.save` wrote.
         model: what it was drawn with; by default the setting `generators.model`. The file never says what is loaded.
-        revision: of `model` on the hub.
+        revision: of `model` on the hub, which the file is not asked for either: anybody's proposal has a commit, too.
         loras: the files of its LoRA weights, in any order; scales are the file's.
         image, mask: what it started from.
 
@@ -160,7 +161,10 @@ def reproduce(
     from generators.text_to_image import TextToImage
 
     before, said = _read(Path(path).expanduser())
-    maker = model if isinstance(model, TextToImage) else TextToImage(model or "", revision or said.revision)
+    if before.size != (said.width, said.height):
+        cause = f"{path} has {before.width} x {before.height} pixels, and says {said.width} x {said.height}"
+        raise ImageError("drawing again", cause, "Give the picture as it was saved")
+    maker = model if isinstance(model, TextToImage) else TextToImage(model or "", revision)
     identity = maker.identity
     if (identity.revision, identity.sha256) != (said.revision, said.model_sha256):
         cause = f"{path} was drawn by {said.model} {said.revision or said.model_sha256[:12]}"
@@ -240,6 +244,9 @@ def _parse(text: str, path: Path) -> PictureMetadata:
     if fault is not None:
         where = ".".join(map(str, fault.path)) or "metadata"
         raise ImageError(STEP, f"{path}: {where} is not as Hearth writes it: {fault.message[:120]}", remedy)
+    wholes = (*said["batch"], *(said[key] for key in ("seed", "width", "height", "steps")))
+    if any(isinstance(value, float) for value in wholes):  # a JSON schema takes 1.0 for a whole number
+        raise ImageError(STEP, f"{path}: a whole number is written as a fraction", remedy)
     if not said["batch"][2] < said["batch"][1] or said["seed"] != said["batch"][0] + said["batch"][2]:
         raise ImageError(STEP, f"{path}: batch and seed contradict each other", remedy)
     said.pop("format")

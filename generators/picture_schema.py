@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from generators.draw_request import MAX_COUNT, MAX_PROMPT, MAX_SEED, MAX_SIDE, MAX_STEPS
+from generators.draw_request import MAX_COUNT, MAX_PROMPT, MAX_SEED, MAX_SIDE, MAX_STEPS, UNPRINTABLE
 
 
 def _text(longest: int) -> dict[str, Any]:
-    return {"type": "string", "maxLength": longest}
+    return {"type": "string", "maxLength": longest, "not": {"pattern": UNPRINTABLE.pattern}}
 
 
 def _whole(low: int, high: int) -> dict[str, Any]:

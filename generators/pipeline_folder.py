@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from generators.errors import PipelineRefused
+from generators.pipeline_classes import COMPONENT, INDEX_REMEDY, STEP, part_class, pipeline_class
 
-STEP = "checking the pipeline"
 INDEX = "model_index.json"
 PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz", ".msgpack", ".h5"})
 CODE = frozenset({".py", ".pyc", ".pyx", ".so", ".dll", ".dylib", ".ipynb"})
 CODE_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines", "custom_pipeline"})
+FETCHING_KEYS = frozenset({"use_pretrained_backbone", "init_inputs"})
+"""With these a configuration has further weights fetched by name, or hands a constructor what it likes."""
 KERNEL_KEYS = frozenset({"attn_implementation", "_attn_implementation", "_attn_implementation_internal"})
 MAX_FILES = 5_000
 MAX_JSON_BYTES = 16 << 20
 SAFE_REMEDY = "Take a pipeline whose weights are safetensors, or save it so with save_pretrained"
-INDEX_REMEDY = "Save the pipeline anew with save_pretrained of diffusers"
-COMPONENT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ def check_folder(folder: Path, root: Path | None = None) -> PipelineLayout:
     if index not in files:
         raise PipelineRefused(STEP, f"{folder} holds no {INDEX}", "Name the folder of a diffusers pipeline")
     said = read_json(index)
-    pipeline = _pipeline_class(said, index)
+    pipeline = pipeline_class(said, index)
     components = _components(said, index)
     loaded, variants = [index], set()
     for name, (library, cls) in components.items():
         inside = [file for file in files if file.parent == folder / name]
-        weights, variant = _check_component(folder / name, inside, _class_of(library, cls, index))
+        weights, variant = _check_component(folder / name, inside, part_class(library, cls, index))
         loaded += [file for file in inside if file.suffix.lower() not in PICKLED | {".safetensors"}] + weights
         variants.add(variant)
     return PipelineLayout(folder, pipeline, components, tuple(sorted(loaded)), max(variants, default=""))
@@ -93,6 +93,8 @@ def _walk(folder: Path, root: Path) -> Iterator[Path]:
             raise PipelineRefused(STEP, f"{folder} holds more than {MAX_FILES} files", "Name a pipeline's own folder")
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             raise PipelineRefused(STEP, f"{path} is a link that leaves the folder", "Replace the link by the file")
+        if path.is_symlink() and path.is_dir():
+            raise PipelineRefused(STEP, f"{path} is a link to a folder", "Replace the link by the folder")
         if path.suffix.lower() in CODE:
             raise PipelineRefused(STEP, f"{path} is code, and code of a pipeline is never run", "Remove the file")
         if path.is_file():
@@ -105,42 +107,32 @@ def _check_keys(said: Any, file: Path) -> None:
     for key, value in _pairs(said):
         if key in CODE_KEYS and value:
             raise PipelineRefused(STEP, f"{file} names code to run: {key}", "Take a pipeline without code of its own")
+        if key in FETCHING_KEYS and value:
+            raise PipelineRefused(STEP, f"{file} asks for more than its folder holds: {key}", f"Remove {key}")
+        if key.endswith("_file") and isinstance(value, str) and Path(value).name != value:
+            raise PipelineRefused(STEP, f"{file} names a file elsewhere: {key} {value[:80]!r}", f"Remove {key}")
         if key in KERNEL_KEYS and isinstance(value, str) and "/" in value:
             raise PipelineRefused(STEP, f"{file} names a kernel to download: {value[:80]}", f"Remove {key}")
 
 
 def _pairs(said: Any) -> Iterator[tuple[str, Any]]:
-    """Every key and value, at any depth; json.loads has bounded the depth."""
-    if isinstance(said, dict):
-        for key, value in said.items():
-            yield key, value
-            yield from _pairs(value)
-    elif isinstance(said, list):
-        for item in said:
-            yield from _pairs(item)
-
-
-def _pipeline_class(said: Mapping[str, Any], index: Path) -> str:
-    import diffusers
-
-    name = said.get("_class_name")
-    if isinstance(name, list):
-        raise PipelineRefused(STEP, f"{index} names a pipeline of its own code", "Take one of diffusers' pipelines")
-    found = getattr(diffusers, name, None) if isinstance(name, str) and COMPONENT.fullmatch(name) else None
-    if not isinstance(found, type) or not issubclass(found, diffusers.DiffusionPipeline):
-        raise PipelineRefused(
-            STEP, f"{index}: _class_name {str(name)[:80]!r} is no pipeline of diffusers", INDEX_REMEDY
-        )
-    if getattr(found, "_load_connected_pipes", False):
-        cause = f"{index}: {name} loads further pipelines from the hub, which nobody pinned"
-        raise PipelineRefused(STEP, cause, "Take a pipeline that is whole")
-    return str(name)
+    """Every key and value, at any depth; without recursion, of which json.loads allows as much as Python does."""
+    left = [said]
+    while left:
+        here = left.pop()
+        if isinstance(here, dict):
+            yield from here.items()
+            left += here.values()
+        elif isinstance(here, list):
+            left += here
 
 
 def _components(said: Mapping[str, Any], index: Path) -> dict[str, tuple[str, str]]:
     found = {}
     for name, value in said.items():
-        if name.startswith("_") or isinstance(value, (bool, int, float, str, type(None))):
+        if name.startswith("_") or isinstance(value, (bool, int, float, type(None))):
+            continue
+        if isinstance(value, str) and len(value) != len(("library", "class")):  # diffusers would unpack two letters
             continue
         pair = tuple(value) if isinstance(value, list) else ()
         if pair == (None, None):
@@ -148,22 +140,6 @@ def _components(said: Mapping[str, Any], index: Path) -> dict[str, tuple[str, st
         if len(pair) != 2 or not all(isinstance(part, str) for part in pair) or not COMPONENT.fullmatch(name):
             raise PipelineRefused(STEP, f"{index}: {name[:80]!r} is not [library, class]", INDEX_REMEDY)
         found[name] = (pair[0], pair[1])
-    return found
-
-
-def _class_of(library: str, cls: str, index: Path) -> type:
-    """The class of a part: of diffusers, of transformers, or of one of diffusers' own pipeline packages."""
-    import importlib
-    import importlib.util
-
-    module = library if library in ("diffusers", "transformers") else f"diffusers.pipelines.{library}"
-    known = library.isidentifier() and (library == module or importlib.util.find_spec(module) is not None)
-    if not known or not COMPONENT.fullmatch(cls):
-        cause = f"{index}: {library[:80]}.{cls[:80]} is neither of diffusers nor of transformers"
-        raise PipelineRefused(STEP, cause, "Take a pipeline without code of its own")
-    found = getattr(importlib.import_module(module), cls, None)
-    if not isinstance(found, type) or not hasattr(found, "from_pretrained") or cls.startswith(("Onnx", "Flax")):
-        raise PipelineRefused(STEP, f"{index}: {library}.{cls} is no part that can be loaded", INDEX_REMEDY)
     return found
 
 

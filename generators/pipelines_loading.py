@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import struct
 from collections.abc import Iterable
@@ -24,8 +25,11 @@ from generators.settings import generator_settings
 
 STEP = "loading the pipeline"
 COMMIT = re.compile(r"[0-9a-f]{40}")
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
-MAX_HEADER_BYTES = 100 << 20
+REVISION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._/-]{0,199})?")
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+MAX_HEADER_BYTES = 16 << 20
+"""Of a safetensors file; that of a network with ten thousand tensors is some 2 MiB."""
+MAX_AXES, MAX_AXIS = 16, 1 << 40
 BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError)
 """What diffusers and transformers raise at a folder that they cannot make sense of."""
 
@@ -120,6 +124,8 @@ def _find(model: str | Path, revision: str, allow_unpinned: bool) -> tuple[Pipel
     if not COMMIT.fullmatch(revision) and not allow_unpinned:
         cause = f"{model} is asked for at {revision or 'no revision'}, and what that is can change"
         raise PipelineRefused(STEP, cause, "Give the whole commit (40 hexadecimal digits) as the revision")
+    if not REVISION.fullmatch(revision) or ".." in revision:
+        raise PipelineRefused(STEP, f"{revision[:80]!r} is no revision", "Name a commit, a branch or a tag")
     snapshot = _download(str(model), revision)
     layout = check_folder(snapshot, root=snapshot.parents[1])
     return layout, ModelIdentity(str(model), snapshot.name)
@@ -170,12 +176,15 @@ def count_parameters(files: Iterable[Path]) -> int:
     total = 0
     for file in files:
         if file.suffix == ".safetensors":
-            total += sum(_numbers(entry, file) for name, entry in _header(file).items() if name != "__metadata__")
+            total += sum(_numbers(entry, file) for name, entry in read_header(file).items() if name != "__metadata__")
     return total
 
 
-def _header(file: Path) -> dict[str, Any]:
-    """Source: the safetensors format: eight bytes of length, little-endian, then JSON."""
+def read_header(file: Path) -> dict[str, Any]:
+    """What a safetensors file says of its tensors, and its `__metadata__`. Raises PipelineRefused for a broken one.
+
+    Source: the safetensors format: eight bytes of length, little-endian, then JSON.
+    """
     try:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
@@ -191,12 +200,10 @@ def _header(file: Path) -> dict[str, Any]:
 
 def _numbers(entry: Any, file: Path) -> int:
     shape = entry.get("shape") if isinstance(entry, dict) else None
-    if not isinstance(shape, list) or not all(isinstance(side, int) and side >= 0 for side in shape):
+    sides = shape if isinstance(shape, list) and len(shape) <= MAX_AXES else [None]
+    if not all(isinstance(side, int) and 0 <= side <= MAX_AXIS for side in sides):
         raise PipelineRefused(STEP, f"{file} is no safetensors: a tensor has no shape", "Fetch the file anew")
-    product = 1
-    for side in shape:
-        product *= side
-    return product
+    return math.prod(sides)
 
 
 def _digest(layout: PipelineLayout) -> str:

@@ -127,7 +127,7 @@ class StyleGan(Gan):
         styles = self.mixed_styles(count)
         lengths = path_lengths(self.synthesise(styles), styles)
         if self.training:
-            self.path_mean.lerp_(lengths.detach().mean(), 0.01)
+            self.path_mean.lerp_(lengths.detach().float().mean(), 0.01)
         return (lengths - self.path_mean).square().mean()
 
     def _due(self, which: int, weight: float, every: int) -> bool:

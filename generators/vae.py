@@ -17,7 +17,7 @@ from torch.nn.functional import one_hot
 from decoder.errors import RecipeError
 from generators import vae_networks as networks
 from generators.errors import DataError, GeneratorError
-from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options, even_labels
+from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_number, check_options, even_labels
 from generators.pictures import Batch, Pictures
 from generators.vae_bounds import free_kl, kl_per_dimension, reparameterise
 from generators.vae_config import VaeConfig, check_config
@@ -136,7 +136,9 @@ class Vae(GenerativeModel):
             pixels: `mean` (the default) or `drawn` from the likelihood.
         """
         check_options(options, ("temperature", "pixels"))
-        noise = torch.randn(conditions.count, self.config.latent, generator=generator) * options.get("temperature", 1.0)
+        temperature = options.get("temperature", 1.0)
+        check_number("temperature", temperature, 0, 100)
+        noise = torch.randn(conditions.count, self.config.latent, generator=generator) * temperature
         labels = conditions.labels
         if labels is None and self.config.conditional:
             labels = even_labels(conditions.count, self.shape.classes)

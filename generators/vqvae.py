@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from decoder.errors import RecipeError
 from generators.autoencoder_kl import check_levels
-from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options, even_labels
+from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_number, check_options, even_labels
 from generators.perceptual import pyramid_distance
 from generators.pictures import Batch, Pictures
 from generators.vqvae_prior import CodePrior
@@ -163,7 +163,8 @@ class VqVae(GenerativeModel):
         if self.training and bool(dead.any()):
             found = self._flat(encoded)
             drawn = torch.randint(len(found), (int(dead.sum()),), device=found.device)
-            self.vq.quantize.embedding.weight[dead] = found[drawn]
+            entries = self.vq.quantize.embedding.weight
+            entries[dead] = found[drawn].to(entries.dtype)
             self.frequencies[dead] = 1 / self.config.codes
 
     @torch.no_grad()
@@ -196,9 +197,8 @@ class VqVae(GenerativeModel):
         labels = conditions.labels
         if labels is None and self.shape.classes:
             labels = even_labels(conditions.count, self.shape.classes)
-        temperature = float(options.get("temperature", 1.0))
-        if temperature <= 0:
-            raise RecipeError("sampling", f"temperature is {temperature}", "Give one above 0")
+        temperature = options.get("temperature", 1.0)
+        check_number("temperature", temperature, 0.01, 100)
         return self.decode(self.prior.draw(conditions.count, labels, generator, temperature)).clamp(-1, 1)
 
     @torch.no_grad()

@@ -21,7 +21,9 @@ class CodePrior(nn.Module):
         super().__init__()
         self.places, self.classes = places, classes
         self.words = nn.Embedding(codes, width)
-        self.begin = nn.Embedding(max(classes, 1), width)
+        self.kinds = nn.Embedding(max(classes, 1), width)
+        for table in (self.words, self.kinds):  # as small as the places', which would else be drowned
+            nn.init.normal_(table.weight, 0, 0.02)
         self.place = nn.Parameter(0.02 * torch.randn(places, width))
         layer = nn.TransformerEncoderLayer(width, heads, 4 * width, dropout, "gelu", batch_first=True, norm_first=True)
         self.body = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
@@ -30,7 +32,8 @@ class CodePrior(nn.Module):
     def forward(self, codes: Tensor, labels: Tensor | None) -> Tensor:
         """Logits [n, k + 1, codes] of the next code after each of the first 0 to k ones, from codes [n, k]."""
         which = labels if labels is not None and self.classes else torch.zeros(len(codes), dtype=torch.long)
-        seen = torch.cat([self.begin(which.to(codes.device))[:, None], self.words(codes)], 1)
+        kinds = self.kinds(which.to(codes.device))[:, None]
+        seen = torch.cat([torch.zeros_like(kinds), self.words(codes)], 1) + kinds  # the class is told at every place
         length = seen.shape[1]
         mask = nn.Transformer.generate_square_subsequent_mask(length, device=codes.device)
         states = self.body(seen + self.place[:length], mask=mask, is_causal=True)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from generators.errors import ImageError, ModelError
+from generators.errors import ImageError, ModelError, PipelineRefused
 from generators.lora_weights import Lora
 from generators.picture_metadata import KEY, MAX_BYTES, read_metadata, reproduce
 from generators.text_to_image import TextToImage
@@ -132,6 +132,28 @@ def test_another_model_is_refused_and_the_file_never_says_what_is_loaded(folder,
     assert reproduce(saved).equal
 
 
+def test_the_revision_is_the_users_too_since_anybody_can_propose_a_commit(saved):
+    write(saved, json.dumps({**said_in(saved), "revision": "0" * 40}))
+    with pytest.raises(PipelineRefused, match="no revision"):
+        reproduce(saved, "someone/model")
+
+
+def test_a_link_that_somebody_put_in_the_way_is_replaced_not_followed(drawn, tmp_path):
+    other = tmp_path / "other"
+    other.write_text("mine")
+    (tmp_path / "a.png").symlink_to(other)
+    drawn.save(tmp_path / "a.png")
+    assert other.read_text() == "mine" and not (tmp_path / "a.png").is_symlink()
+
+
+def test_a_text_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    info = PngInfo()
+    info.add_text(KEY, "a" * (65 << 20), zip=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=info)
+    with pytest.raises(ImageError, match="no sound PNG"):
+        read_metadata(tmp_path / "a.png")
+
+
 def test_other_versions_are_told(maker, saved):
     said = said_in(saved)
     write(saved, json.dumps({**said, "versions": {**said["versions"], "torch": "1.0"}}))
@@ -161,6 +183,7 @@ def test_a_truncated_picture_is_refused(saved):
 CHANGES = [
     {"prompt": ""}, {"prompt": 3}, {"prompt": "a" * 10_001}, {"seed": -1}, {"seed": 12}, {"seed": 2**60},
     {"batch": [11, 2, 2]}, {"batch": [11, 1]}, {"batch": [11, 100, 0]}, {"steps": 10**9}, {"width": 10**6},
+    {"batch": [11, 1, 0.0]}, {"steps": 4.0}, {"width": 64}, {"prompt": "a \x1b[2Jcat"}, {"notes": ["\x9b31m"]},
     {"guidance_scale": "7"}, {"guidance_scale": float("nan")}, {"model": ["a"]}, {"revision": "main"},
     {"model_sha256": "../../etc/passwd"}, {"loras": [{"name": "a", "sha256": "x", "scale": 1}]},
     {"loras": [{"path": "/etc/passwd"}]}, {"notes": ["a"] * 100}, {"run": "rm"}, {"format": 2},

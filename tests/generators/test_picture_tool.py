@@ -4,7 +4,7 @@ import importlib.util
 import inspect
 import json
 import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -64,15 +64,15 @@ def test_it_is_a_plain_typed_function_with_a_docstring(maker, tmp_path):
     assert "Args:\n" in inspect.getdoc(draw)
 
 
-def test_an_agent_draws_with_it_once_it_was_allowed_to(tmp_path):
+def test_an_agent_draws_with_it_once_it_was_allowed_to(tmp_path, monkeypatch, capsys):
     pytest.importorskip("docstring_parser", reason="docstring-parser is in the agents extra")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("HEARTH_")}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "examples/picture_agent.py", str(tmp_path / "pictures")],
-        cwd=ROOT, env={**kept, "HEARTH_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-        timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "asked about draw_picture 'a red cat': approved" in done.stdout
-    assert done.stdout.endswith("The cat is in picture-0001.png.\n")
+    for key in [key for key in os.environ if key.startswith("HEARTH_")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("HEARTH_HOME", str(tmp_path))
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    monkeypatch.setattr(sys, "argv", ["picture_agent.py", str(tmp_path / "pictures")])
+    runpy.run_path(str(ROOT / "examples" / "picture_agent.py"), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "asked about draw_picture 'a red cat': approved" in said
+    assert said.endswith("The cat is in picture-0001.png.\n")
     assert read_metadata(tmp_path / "pictures" / "picture-0001.png").prompt == "a red cat"

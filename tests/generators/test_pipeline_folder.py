@@ -102,6 +102,18 @@ def a_class_that_is_no_part(folder):
     return change(folder / "model_index.json", unet=["diffusers", "logging"])
 
 
+def a_whole_pipeline_as_a_part(folder):
+    return change(folder / "model_index.json", unet=["diffusers", "StableDiffusionPipeline"])
+
+
+def a_part_that_loads_in_a_way_of_its_own(folder):
+    return change(folder / "model_index.json", tokenizer=["transformers", "RagRetriever"])
+
+
+def a_part_of_two_letters(folder):
+    return change(folder / "model_index.json", unet="ab")
+
+
 def onnx(folder):
     return change(folder / "model_index.json", unet=["diffusers", "OnnxRuntimeModel"])
 
@@ -145,6 +157,30 @@ def trust(folder):
     return change(folder / "tokenizer" / "tokenizer_config.json", nested={"trust_remote_code": True})
 
 
+def words_elsewhere(folder):
+    return change(folder / "tokenizer" / "tokenizer_config.json", vocab_file="/etc/passwd")
+
+
+def words_above(folder):
+    return change(folder / "tokenizer" / "tokenizer_config.json", nested=[{"tokenizer_file": "../../words.json"}])
+
+
+def a_backbone_of_the_hub(folder):
+    return change(folder / "text_encoder" / "config.json", backbone="someone/else", use_pretrained_backbone=True)
+
+
+def a_configuration_as_deep_as_json_goes(folder):
+    (folder / "unet" / "config.json").write_text("[" * 900 + "]" * 900)
+    return folder / "unet" / "config.json"
+
+
+def a_shape_without_end(folder):
+    header = json.dumps({"a": {"dtype": "F32", "shape": [10**4000] * 1000, "data_offsets": [0, 0]}}).encode()
+    file = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    return file
+
+
 def a_kernel_of_the_hub(folder):
     return change(folder / "text_encoder" / "config.json", _attn_implementation="someone/kernel")
 
@@ -165,6 +201,12 @@ def a_folder_link_outside(folder):
     shutil.move(folder / "vae", folder.parent / "vae")
     (folder / "vae").symlink_to(folder.parent / "vae")
     return folder / "vae"
+
+
+def a_folder_link_within(folder):
+    shutil.move(folder / "tokenizer", folder / "words")
+    (folder / "tokenizer").symlink_to("words")
+    return folder / "tokenizer"
 
 
 def a_pipe(folder):
@@ -197,7 +239,9 @@ HOSTILE = [
     a_module_by_its_path, a_class_that_is_no_part, onnx, a_pipeline_of_its_own, a_class_that_is_no_pipeline,
     a_part_outside, a_part_of_an_odd_shape, an_index_that_is_a_list, an_index_of_deep_brackets, no_index,
     automatic_code, trust, a_kernel_of_the_hub, an_adapter_that_names_another_model, a_link_outside,
-    a_folder_link_outside, a_pipe, a_shard_outside, a_shard_of_a_pickle, a_truncated_file,
+    a_folder_link_outside, a_pipe, a_shard_outside, a_whole_pipeline_as_a_part, a_part_that_loads_in_a_way_of_its_own,
+    a_part_of_two_letters, words_elsewhere, words_above, a_backbone_of_the_hub, a_configuration_as_deep_as_json_goes,
+    a_shape_without_end, a_folder_link_within, a_shard_of_a_pickle, a_truncated_file,
 ]  # fmt: skip
 
 
@@ -243,6 +287,12 @@ def test_sharded_weights_and_a_variant_are_loaded(folder):
 def test_a_name_on_the_hub_needs_a_whole_commit(revision):
     with pytest.raises(PipelineRefused, match="whole commit"):
         load_pipeline("someone/model", revision)
+
+
+@pytest.mark.parametrize("revision", ["../../refs", "refs/../../x", "a b", "/etc", "-x", "é"])
+def test_a_revision_that_is_a_path_is_refused_even_where_any_is_taken(revision):
+    with pytest.raises(PipelineRefused, match="is no revision"):
+        load_pipeline("someone/model", revision, allow_unpinned=True)
 
 
 def test_what_is_neither_folder_nor_name_is_told():

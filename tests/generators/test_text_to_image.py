@@ -1,6 +1,7 @@
 """Pictures from prompts, with small pipelines of the SD, SDXL, SD3 and Flux families made on the spot."""
 
 import importlib.util
+import json
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from decoder.errors import UsageError
 from generators.errors import Cancelled, GeneratorError, ModelError, PipelineRefused, SchedulerError
-from generators.lora_weights import Lora
+from generators.lora_weights import Lora, check_loras
 from generators.text_to_image import TextToImage
 
 pytest.importorskip("diffusers", reason="diffusers is in the generate extra")
@@ -25,6 +26,7 @@ def load(name):
 
 support = load("pipelines_support")
 SMALL = {"width": 32, "height": 32, "steps": 4}
+FEW = {"width": 32, "height": 32, "steps": 2}
 LISTED = {"width": 32, "height": 32, "steps": 8}
 
 
@@ -56,8 +58,8 @@ def apart(left, right):
 
 
 def test_the_same_seed_draws_the_same_picture_and_each_of_many_can_be_drawn_alone(maker):
-    both = maker.draw("a red cat", seed=7, count=2, **SMALL)
-    again = maker.draw("a red cat", seed=8, **SMALL)[0]
+    both = maker.draw("a red cat", seed=7, count=2, **FEW)
+    again = maker.draw("a red cat", seed=8, **FEW)[0]
     assert [picture.metadata.seed for picture in both] == [7, 8]
     assert both[0].image.size == (32, 32)
     assert apart(both[0], both[1]) > 1
@@ -65,21 +67,22 @@ def test_the_same_seed_draws_the_same_picture_and_each_of_many_can_be_drawn_alon
 
 
 def test_a_batch_is_its_single_pictures_but_for_the_last_bit(maker):
-    together = maker.draw("a red cat", seed=7, count=2, batch_size=2, **SMALL)
-    alone = [maker.draw("a red cat", seed=7 + number, **SMALL)[0] for number in range(2)]
+    together = maker.draw("a red cat", seed=7, count=2, batch_size=2, **FEW)
+    alone = [maker.draw("a red cat", seed=7 + number, **FEW)[0] for number in range(2)]
     assert max(np.abs(pixels(a) - pixels(b)).max() for a, b in zip(together, alone, strict=True)) <= 1
 
 
-def test_a_seed_is_chosen_where_none_is_given_and_told(maker):
+def test_a_seed_is_chosen_where_none_is_given_and_told(makers):
+    maker = makers("sd")
     first = maker.draw("a cat", **SMALL)[0]
     again = maker.draw("a cat", seed=first.metadata.seed, **SMALL)[0]
     assert apart(first, again) == 0
 
 
 def test_prompt_and_negative_prompt_both_matter(maker):
-    plain = maker.draw("a red cat", seed=1, **SMALL)[0]
-    assert apart(plain, maker.draw("a blue dog", seed=1, **SMALL)[0]) > 0
-    assert apart(plain, maker.draw("a red cat", "dog", seed=1, **SMALL)[0]) > 0
+    plain = maker.draw("a red cat", seed=1, **FEW)[0]
+    assert apart(plain, maker.draw("a blue dog", seed=1, **FEW)[0]) > 0
+    assert apart(plain, maker.draw("a red cat", "dog", seed=1, **FEW)[0]) > 0
 
 
 def test_every_step_is_told_with_a_preview_and_the_last_one_is_the_picture(maker):
@@ -97,7 +100,9 @@ def test_a_preview_of_a_larger_picture_is_small(makers):
     assert sizes == [(32, 20)]
 
 
-def test_cancelling_ends_it_within_a_step_and_the_next_drawing_is_sound(maker):
+@pytest.mark.parametrize("family", ["sd", "flux"])
+def test_cancelling_ends_it_within_a_step_and_the_next_drawing_is_sound(makers, family):
+    maker = makers(family)
     cancel, told = threading.Event(), []
 
     def stop(step):
@@ -132,7 +137,7 @@ def test_a_picture_grows_from_another_the_less_the_stronger(maker):
 def test_inpainting_keeps_what_is_black_in_the_mask(maker):
     base = Image.radial_gradient("L").resize((32, 32)).convert("RGB")
     kept, redrawn = (
-        apart(*(maker.draw("a", seed=seed, image=base, mask=mask, strength=1.0, **SMALL)[0] for seed in (1, 2)))
+        apart(*(maker.draw("a", seed=seed, image=base, mask=mask, strength=1.0, **FEW)[0] for seed in (1, 2)))
         for mask in (Image.new("L", (32, 32), 0), Image.new("L", (32, 32), 255))
     )
     assert kept < 0.5 * redrawn
@@ -222,6 +227,8 @@ def test_words_that_no_text_encoder_reads_are_told(makers):
         ({"guidance_scale": float("nan")}, "guidance_scale nan"),
         ({"strength": 0.5}, "a strength without an image"),
         ({"prompt": " "}, "the prompt is empty"),
+        ({"prompt": "a \x1b[2Jcat"}, "control character '\\x1b'"),
+        ({"prompt": "half of a character \ud800"}, "control character '\\ud800'"),
         ({"prompt": "a" * 10_001}, "more than 10000"),
         ({"negative_prompt": "dog", "guidance_scale": 1.0}, "does nothing at guidance_scale 1.0"),
         ({"image": Image.new("RGB", (32, 32)), "strength": 0.1}, "leaves no step of 4"),
@@ -284,6 +291,28 @@ def test_weights_that_are_no_lora_of_this_model_are_refused_and_leave_it_as_it_w
         with pytest.raises(kind, match=fault):
             maker.draw("a", loras=[Lora(path)], **SMALL)
     assert apart(before, maker.draw("a", seed=1, **SMALL)[0]) == 0
+
+
+@pytest.mark.parametrize(
+    "said", [{"unet.megatron_config": {"a": 1}, "unet.megatron_core": "trap"}, {"unet.init_lora_weights": "pissa"}, "["]
+)
+def test_a_lora_whose_configuration_imports_a_module_or_changes_the_model_is_refused(tmp_path, said):
+    import torch
+    from safetensors.torch import save_file
+
+    about = {"lora_adapter_metadata": said if isinstance(said, str) else json.dumps(said)}
+    save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", metadata=about)
+    with pytest.raises(PipelineRefused, match=r"a\.safetensors: its"):
+        check_loras([Lora(tmp_path / "a.safetensors")])
+
+
+def test_a_lora_in_a_hub_cache_is_a_link_to_a_file_without_an_ending(makers, tmp_path):
+    maker = makers("sd")
+    file = support.save_lora(maker.pipeline, tmp_path, scale=4)
+    (tmp_path / "cached.safetensors").symlink_to(file.rename(tmp_path / "0123abcd"))
+    asked = {"seed": 1, **SMALL}
+    drawn = maker.draw("a cat", loras=[Lora(tmp_path / "cached.safetensors")], **asked)[0]
+    assert apart(drawn, maker.draw("a cat", **asked)[0]) > 0
 
 
 def test_a_lora_is_written_with_its_scale():
