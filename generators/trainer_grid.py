@@ -60,7 +60,9 @@ def plan_grid(shape: DataShape, test: Pictures, hears: Sequence[str] = ("labels"
 
 def draw_grid(model: GenerativeModel, plan: GridPlan, seed: int, options: Mapping[str, Any], path: Path) -> Path:
     """Draw and write one. Raises RecipeError for options that the family does not know, OSError."""
-    drawn = sample(model, plan.count, labels=plan.labels, captions=plan.captions, images=plan.images, seed=seed, **options)
+    drawn = sample(
+        model, plan.count, labels=plan.labels, captions=plan.captions, images=plan.images, seed=seed, **options
+    )
     if plan.images is not None:
         rows = [plan.images, drawn] + ([plan.targets] if plan.targets is not None else [])
         drawn = torch.cat(same_channels(rows))
