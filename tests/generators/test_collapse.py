@@ -32,13 +32,13 @@ def run(tmp_path, recipe, *overrides):
 
 
 def test_a_provoked_collapse_is_flagged_at_the_first_look_after_the_warm_up(tmp_path):
-    limits = ["training.max_steps=300", "training.evaluate_every=75", "alarms.warmup=0.5", "alarms.stop=true"]
+    limits = ["training.max_steps=400", "training.evaluate_every=100", "alarms.warmup=0.5", "alarms.stop=true"]
     folder = run(tmp_path, "dcgan-collapse", *limits)
     state = folder.state
     assert state["status"] == "alarm"
-    assert state["steps"] == 150
+    assert state["steps"] == 200
     (alarm,) = state["alarms"]
-    assert (alarm["kind"], alarm["step"]) == ("collapse", 150)
+    assert (alarm["kind"], alarm["step"]) == ("collapse", 200)
     assert alarm["figures"]["modes"] < 5
     assert alarm["figures"]["recall"] < 0.1
     assert any(line.get("alarm") == "collapse" for line in folder.metrics())

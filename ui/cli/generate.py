@@ -189,7 +189,8 @@ def _done(folder: RunFolder, recipe: Recipe, json: bool) -> None:
         remark(f"alarm: {alarm}")
     left_out = (state.get("data") or {}).get("skipped")
     if left_out:
-        remark(f"{left_out} pictures were left out; the report says which and why")
+        were = "1 picture was" if left_out == 1 else f"{left_out} pictures were"
+        remark(f"{were} left out; the report says which and why")
     remark(f"next: {following}")
 
 
