@@ -38,6 +38,7 @@ class PipelineLayout:
         components: name to (library, class) of each part that is there.
         files: what is loaded, sorted.
         variant: of the weights' names, such as `fp16`; mostly empty.
+        state: of the folder's files as the check found them; see `folder_state`.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class PipelineLayout:
     components: Mapping[str, tuple[str, str]]
     files: tuple[Path, ...]
     variant: str = ""
+    state: frozenset[tuple[str, int, int, int]] = frozenset()
 
 
 def check_folder(folder: Path, root: Path | None = None) -> PipelineLayout:
@@ -57,6 +59,7 @@ def check_folder(folder: Path, root: Path | None = None) -> PipelineLayout:
         PipelineRefused: names the file and what is wrong with it.
     """
     files = list(_walk(folder, (root or folder).resolve()))
+    state = folder_state(folder)
     index = folder / INDEX
     if index not in files:
         raise PipelineRefused(STEP, f"{folder} holds no {INDEX}", "Name the folder of a diffusers pipeline")
@@ -69,7 +72,13 @@ def check_folder(folder: Path, root: Path | None = None) -> PipelineLayout:
         weights, variant = _check_component(folder / name, inside, part_class(library, cls, index))
         loaded += [file for file in inside if file.suffix.lower() not in PICKLED | {".safetensors"}] + weights
         variants.add(variant)
-    return PipelineLayout(folder, pipeline, components, tuple(sorted(loaded)), max(variants, default=""))
+    return PipelineLayout(folder, pipeline, components, tuple(sorted(loaded)), max(variants, default=""), state)
+
+
+def folder_state(folder: Path) -> frozenset[tuple[str, int, int, int]]:
+    """Name, number, size and time of change of each file: another where somebody wrote to one meanwhile."""
+    found = ((path, path.stat()) for path in folder.rglob("*") if path.is_file())
+    return frozenset((str(path), about.st_ino, about.st_size, about.st_ctime_ns) for path, about in found)
 
 
 def read_json(file: Path) -> dict[str, Any]:

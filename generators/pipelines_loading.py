@@ -19,7 +19,7 @@ from typing import Any
 from decoder.errors import MissingExtra
 from generators.errors import ModelError, PipelineRefused
 from generators.memory_plan import MemoryPlan, apply_plan, choose_device, free_memory, plan_memory
-from generators.pipeline_folder import PipelineLayout, check_folder
+from generators.pipeline_folder import PipelineLayout, check_folder, folder_state
 from generators.quiet import libraries_quiet
 from generators.settings import generator_settings
 
@@ -96,11 +96,18 @@ def load_pipeline(
                 str(layout.folder), dtype=getattr(torch, plan.dtype), variant=layout.variant or None,
                 use_safetensors=True, local_files_only=True, trust_remote_code=False,
             )  # fmt: skip
+            _check_unchanged(layout)
             pipeline.set_progress_bar_config(disable=True)
             apply_plan(pipeline, plan)
     except BROKEN as error:
         raise ModelError(STEP, f"{layout.folder}: {first_line(error)}", "Save the pipeline anew") from error
     return LoadedPipeline(pipeline, identity, plan)
+
+
+def _check_unchanged(layout: PipelineLayout) -> None:
+    """What was loaded is what was checked, and what the identity names. Raises PipelineRefused."""
+    if folder_state(layout.folder) != layout.state:
+        raise PipelineRefused(STEP, f"{layout.folder} was changed while it was loaded", "Load it again, undisturbed")
 
 
 def first_line(error: Exception) -> str:

@@ -256,6 +256,20 @@ def test_what_is_hostile_or_broken_is_refused_by_name_and_nothing_of_it_runs(fol
     assert not Path("trap-was-sprung").exists()
 
 
+def test_a_folder_that_is_changed_between_its_check_and_its_loading_is_refused(folder, monkeypatch):
+    import diffusers
+
+    load_it = diffusers.DiffusionPipeline.from_pretrained
+
+    def change_and_load(*asked, **options):
+        change(folder / "scheduler" / "scheduler_config.json", beta_end=0.5)
+        return load_it(*asked, **options)
+
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "from_pretrained", change_and_load)
+    with pytest.raises(PipelineRefused, match="was changed while it was loaded"):
+        load_pipeline(folder, device="cpu")
+
+
 def test_pickles_beside_safetensors_are_not_read(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     _pickle(folder / "unet" / "diffusion_pytorch_model.bin")
