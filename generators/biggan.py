@@ -34,7 +34,7 @@ class BigGanConfig:
         generator_learning_rate, discriminator_learning_rate, betas: of Adam.
         discriminator_steps: updates of the discriminator for one of the generator.
         spectral_norm: in the discriminator.
-        diffaug: of `colour`, `translation`, `cutout`: random changes before the discriminator looks.
+        diffaug: of `colour`, `translation`, `nudge`, `cutout`: random changes before the discriminator looks.
     """
 
     latent: int = 32

@@ -38,7 +38,7 @@ class DcganConfig:
             discriminator without batch norm learns faster from.
         spectral_norm: in the discriminator: no layer lengthens a vector.
         r1: weight of half the squared gradient at real pictures; 0 for none.
-        diffaug: of `colour`, `translation`, `cutout`: random changes before the discriminator looks.
+        diffaug: of `colour`, `translation`, `nudge`, `cutout`: random changes before the discriminator looks.
         label_smoothing: how far below 1 the real pictures' target lies.
     """
 

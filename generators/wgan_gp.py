@@ -37,7 +37,7 @@ class WganGpConfig:
         discriminator_hidden: units of a layer that sees the whole picture, before the score; 0 for none.
         discriminator_initial: weights at first: `normal` (Radford et al. 2015) or `he` (He et al. 2015), which a
             critic without norms learns faster from.
-        diffaug: of `colour`, `translation`, `cutout`: random changes before the critic looks.
+        diffaug: of `colour`, `translation`, `nudge`, `cutout`: random changes before the critic looks.
     """
 
     latent: int = 64
