@@ -153,7 +153,6 @@ class LatentAutoencoder(GenerativeModel):
 
     def __init__(self, config: AutoencoderConfig, shape: DataShape) -> None:
         super().__init__(config, shape)
-        self.classes = 0
         self.vae = make_autoencoder(config, shape)
         self._objective = AutoencoderLoss(config, shape)
         side = shape.size // config.factor

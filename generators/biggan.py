@@ -34,7 +34,7 @@ class BigGanConfig:
         generator_learning_rate, discriminator_learning_rate, betas: of Adam.
         discriminator_steps: updates of the discriminator for one of the generator.
         spectral_norm: in the discriminator.
-        diffaug: of `colour`, `translation`, `cutout`: random changes before the discriminator looks.
+        diffaug: of `colour`, `translation`, `nudge`, `cutout`: random changes before the discriminator looks.
     """
 
     latent: int = 32
@@ -58,9 +58,14 @@ class BigGan(Gan):
         super().__init__(config, shape)
         if not shape.classes:
             raise DataError("building the model", "biggan needs labels", "Sort the pictures into a folder a class")
-        self.classes, depth = shape.classes, halvings(shape.size)
+        depth = halvings(shape.size)
         self.generator = ConditionalGenerator(config.latent, config.width, depth, config.embedding, shape)
         self.discriminator = ProjectionDiscriminator(config.width, depth, shape, config.spectral_norm)
+
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """The classes."""
+        return ("labels",)
 
     def decode(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Pictures of latents [n, latent], of the classes in turn where no labels [n] are given."""

@@ -47,13 +47,13 @@ def compare(
     """
     from generators.compare_report import write_comparison
 
-    check_comparable(recipes)
+    budgeted = [with_budget(recipe, budget_seconds) for recipe in recipes]
+    check_comparable(budgeted)
     place = Path(output).expanduser()
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RecipeError(STEP, f"{place} cannot be made: {error.strerror}", "Give another output") from error
-    budgeted = [with_budget(recipe, budget_seconds) for recipe in recipes]
     entries = list(run_all(budgeted, seeds, place, told, watch))
     studied = [entry for entry in entries if study and entry.recipe.family in STUDIED and entry.recipe.seed == seeds[0]]
     return write_comparison(entries, [_study(entry, told) for entry in studied], place)
@@ -64,10 +64,10 @@ def _study(entry: Entry, told: Callable[[str], None]) -> Study:
     from generators.data import load_pictures
     from generators.diffusion_study import study_guidance, study_steps
     from generators.judge import judge_for
-    from generators.model import load_model
+    from generators.sample import open_model
 
     told(f"{entry.recipe.name}: drawing in several ways")
-    model, split = load_model(entry.folder.model), load_pictures(entry.recipe.data)
+    model, split = open_model(entry.folder), load_pictures(entry.recipe.data)
     judge = judge_for(split.train)
     guided = bool(getattr(model, "classes", 0))
     return Study(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from generators.compare_runs import Entry
     from generators.diffusion_study import StudyRow
+    from generators.sections import TrainingSection
 
 COSTS = ("parameters", "steps", "training, CPU s", "drawing one, CPU ms", "alarms")
 
@@ -57,12 +58,12 @@ def about(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     first = entries[0]
     state, evaluation = first.folder.state, first.evaluation
     seeds = sorted({entry.recipe.seed for entry in entries})
-    budgets = sorted({entry.recipe.training.budget_seconds for entry in entries})
+    limits = dict.fromkeys(limit_of(entry.recipe.training) for entry in entries)
     data = state.get("data") or {}
     lines = [
         ("pictures", f"{first.recipe.data.source}, {first.recipe.data.size}x{first.recipe.data.size}"),
         ("training, held out", f"{data.get('train', '?')}, {data.get('test', '?')}"),
-        ("training, CPU seconds", ", ".join(f"{budget:g}" for budget in budgets)),
+        ("training of each", "; ".join(limits)),
         ("seeds", ", ".join(map(str, seeds))),
         ("samples", str(evaluation["samples"])),
     ]
@@ -72,6 +73,13 @@ def about(entries: Sequence[Entry]) -> list[tuple[str, str]]:
             (f"judge {number}", f"{judged['judge']}, {judged['test_accuracy']:.3f} right on held-out pictures")
         )
     return lines
+
+
+def limit_of(training: TrainingSection) -> str:
+    """What ends a training, as in "90 CPU seconds or 20 steps"."""
+    seconds = [f"{training.budget_seconds:g} CPU seconds"] if training.budget_seconds else []
+    steps = [f"{training.max_steps:,} steps"] if training.max_steps else []
+    return " or ".join([*seconds, *steps])
 
 
 def cells(row: Row, shown: Sequence[tuple[str, str]], judge: str) -> list[str]:
@@ -84,7 +92,7 @@ def cost_cells(row: Row) -> list[str]:
     if not row.family:
         return [""] * len(COSTS)
     rung = ", ".join(f"{kind} ({count})" for kind, count in (row.alarms or {}).items())
-    numbers = (f"{row.parameters:,.0f}", f"{row.steps:,.0f}", f"{row.seconds:.0f}", f"{row.draw_milliseconds:.2f}")
+    numbers = (f"{row.parameters:,.0f}", f"{row.steps:,.0f}", f"{row.seconds:.3g}", f"{row.draw_milliseconds:.2f}")
     return [*numbers, rung or "none"]
 
 
@@ -97,7 +105,8 @@ def to_markdown(entries: Sequence[Entry], found: Sequence[Row], studies: Sequenc
         parts.append("## " + head[0] + "\n\n" + _markdown_table(["", *head[1:]], body))
     for study in studies:
         if study.steps:
-            parts.append(f"## {study.name}: steps\n\n{steps_table(study.steps)}")
+            told = f"{study.steps[0].measures.n} pictures each, of the first seed's model, in the eyes of judge 1."
+            parts.append(f"## {study.name}: steps\n\n{told}\n\n{steps_table(study.steps)}")
         if study.guidance:
             parts.append(f"## {study.name}: guidance\n\n{guidance_table(study.guidance)}")
     grids = [(entry, file) for entry in entries if (file := grid_of(entry)) is not None]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from decoder.errors import RecipeError
 from decoder.runs.folder import RunFolder
+from generators.families import family_config
 from generators.recipe import fingerprint
 from generators.sections import Recipe
 
@@ -40,17 +42,37 @@ def with_budget(recipe: Recipe, seconds: float) -> Recipe:
 
 
 def check_comparable(recipes: Sequence[Recipe]) -> None:
-    """Refuse recipes whose figures would not be of the same pictures. Raises RecipeError."""
+    """Refuse recipes whose figures would not compare, and any that could not be trained: before the first one is.
+
+    Raises RecipeError.
+    """
+    from generators.trainer_checks import check_training
+
     if not recipes:
         raise RecipeError(STEP, "no recipe is given", "Name two or more")
     names = [recipe.name for recipe in recipes]
     for name in {name for name in names if names.count(name) > 1}:
         raise RecipeError(STEP, f"two recipes are called {name}", "Give each a name of its own")
-    first = replace(recipes[0].data, captions="")
+    for recipe in recipes:
+        family_config(recipe.family, recipe.model)
+        check_training(recipe.training)
+    first = recipes[0]
     for recipe in recipes[1:]:
-        if replace(recipe.data, captions="") != first:
-            cause = f"{recipe.name} and {recipes[0].name} are of different pictures"
-            raise RecipeError(STEP, cause, "Give them the same `data` section (captions may differ)")
+        for key, ours, theirs in _differing(recipe, first):
+            cause = f"{recipe.name} has {key} {ours!r} and {first.name} {theirs!r}: their figures would not compare"
+            raise RecipeError(STEP, cause, f"Give both the same, as in --set {key}={theirs}")
+
+
+def _differing(recipe: Recipe, first: Recipe) -> Iterator[tuple[str, object, object]]:
+    """(key, its value, the first's) of what makes figures incomparable: pictures (not their captions), how many samples
+    are judged, and by which features.
+    """
+    keys = [f"data.{each.name}" for each in fields(first.data) if each.name != "captions"]
+    for key in (*keys, "evaluation.samples", "evaluation.features"):
+        section, name = key.split(".")
+        ours, theirs = (getattr(getattr(each, section), name) for each in (recipe, first))
+        if ours != theirs:
+            yield key, ours, theirs
 
 
 def run_all(
@@ -88,8 +110,17 @@ def _one(recipe: Recipe, told: Callable[[str], None], watch: Callable[[Progress]
         told(f"{recipe.name}, seed {recipe.seed}: training")
         train(recipe, resume=bool(state), watch=watch)
     found = read_evaluation(folder)
-    if found is None:
+    if found is None or not _as_asked(found, recipe):
         told(f"{recipe.name}, seed {recipe.seed}: evaluating")
         evaluate(folder)
         found = read_evaluation(folder)
     return Entry(recipe, folder, found or {})
+
+
+def _as_asked(evaluation: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether the run was evaluated as its recipe says, and not with other samples since."""
+    asked = recipe.evaluation
+    said = (evaluation.get("sampling"), evaluation.get("sampling_seed"))
+    # Translations are as many as there are pictures held out; captions and labels do not lower the number.
+    enough = evaluation.get("samples") == asked.samples or bool(recipe.data.targets)
+    return enough and said == (json.loads(json.dumps(dict(asked.sampling))), asked.seed)

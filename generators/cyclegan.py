@@ -64,7 +64,6 @@ class CycleGan(GenerativeModel):
         check_patches(config.patch_layers, shape.size, STEP)
         halving_levels(config.halvings, shape.size, STEP)
         self.config: CycleGanConfig = config
-        self.classes = 0
         a, b, width = shape.channels, shape.target_channels, config.width
         self.generators = nn.ModuleDict(
             {

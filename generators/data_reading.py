@@ -74,7 +74,7 @@ def read_entries(found: Found, how: Reading, partners: Mapping[str, Entry] | Non
         except ImageError as error:
             if how.strict:
                 raise
-            skipped.append(Skipped(entry.name, error.cause))
+            skipped.append(Skipped(entry.name, error.cause.removeprefix(f"{entry.name} ")))
             continue
         images.append(image)
         kept.append(index)
@@ -83,7 +83,8 @@ def read_entries(found: Found, how: Reading, partners: Mapping[str, Entry] | Non
         if len(kept) == wanted:
             break
     if not kept:
-        raise DataError(STEP, f"none of the pictures of {found.source} can be used: {skipped[0].reason}", "Mend them")
+        first = f"{skipped[0].name} {skipped[0].reason}"
+        raise DataError(STEP, f"none of the pictures of {found.source} can be used: {first}", "Mend them")
     back = torch.tensor(kept).argsort()
     entries = [found.entries[kept[i]] for i in back.tolist()]
     labels, class_names = _labels(entries, found.class_names)

@@ -26,9 +26,11 @@ def find_in_zip(file: Path) -> Found:
     Raises:
         DataError: it is no zip, holds no picture, or more, larger or more tightly packed ones than are read.
     """
+    if not file.is_file():
+        raise DataError(STEP, f"there is no file {file}", "Give a zip file of pictures, as in data.source=zip:FILE")
     try:
         archive = zipfile.ZipFile(file)
-        members = [member for member in archive.infolist() if not member.is_dir()]
+        members = [member for member in archive.infolist() if member.filename and not member.is_dir()]
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise DataError(STEP, f"{file} cannot be read as zip: {error}", "Give a whole zip file") from error
     _check(file, members)

@@ -79,6 +79,11 @@ class Ddpm(GenerativeModel):
         self.alpha_bar = torch.cumprod(1 - betas_of(self.training_schedule), 0)
 
     @property
+    def hears(self) -> tuple[str, ...]:
+        """The classes, where it learned them."""
+        return ("labels",) if self.classes else ()
+
+    @property
     def training_schedule(self) -> dict[str, Any]:
         """As diffusers' schedulers are configured: what `named_scheduler` and `check_scheduler` take."""
         config = self.config

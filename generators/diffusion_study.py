@@ -62,29 +62,36 @@ def study_steps(
     count: int = 397,
     seed: int = 0,
 ) -> list[StudyRow]:
-    """One row for each scheduler and number of steps; by default `STEPS`, or `FLOW_STEPS` for a flow.
+    """One row for each scheduler and number of steps; by default `STEPS`, or `FLOW_STEPS` for a flow. Steps are at most
+    as many as the model was trained with.
 
     Raises:
         SchedulerError: a scheduler does not fit the model.
     """
     chosen = ways or (FLOW_STEPS if model.family == "flow_matching" else STEPS)
+    fitting = dict.fromkeys((name, _at_most(model, steps)) for name, steps in chosen)
     reference = Reference.of(split, judge)
-    return [_row(model, reference, name, steps, None, count, seed) for name, steps in chosen]
+    return [_row(model, reference, name, steps, None, count, seed) for name, steps in fitting]
 
 
 def study_guidance(
     model: GenerativeModel,
     split: Split,
     judge: Judge,
-    scales: Sequence[float] = SCALES,
+    scales: Sequence[float] | None = None,
     steps: int = 20,
     count: int = 397,
     seed: int = 0,
 ) -> list[StudyRow]:
-    """One row for each guidance scale: 0 without classes, 1 conditional, more than 1 guided."""
+    """One row for each guidance scale, by default `SCALES`: 0 without classes, 1 conditional, more than 1 guided."""
     scheduler = "flow_euler" if model.family == "flow_matching" else "ddim"
     reference = Reference.of(split, judge)
-    return [_row(model, reference, scheduler, steps, scale, count, seed) for scale in scales]
+    return [_row(model, reference, scheduler, _at_most(model, steps), scale, count, seed) for scale in scales or SCALES]
+
+
+def _at_most(model: GenerativeModel, steps: int) -> int:
+    """No scheduler takes more steps than a DDPM was trained with; a flow has no such number."""
+    return min(steps, getattr(model.config, "timesteps", steps))
 
 
 def _row(

@@ -77,7 +77,7 @@ class Evaluation:
 def evaluate(
     run: str | Path | RunFolder, samples: int | None = None, sampling: Mapping[str, Any] | None = None
 ) -> Evaluation:
-    """Draw from a run's model, measure, and write evaluation.json in its folder.
+    """Draw from a run's model, measure, write evaluation.json in its folder, and its report anew.
 
     Args:
         samples: in place of the recipe's `evaluation.samples`.
@@ -87,13 +87,14 @@ def evaluate(
         ModelError: the run holds no model that can be loaded.
         RecipeError: its recipe cannot be read, or an option of sampling is unknown.
         FeaturesMissing: the recipe asks for Inception's features, and they cannot be had.
-        CheckpointFailed: evaluation.json cannot be written.
+        CheckpointFailed: evaluation.json or the report cannot be written.
     """
     import torch
 
     from generators.data import load_pictures
     from generators.evaluate_draw import draw, judged_split
     from generators.recipe import load_recipe
+    from generators.report import renew_report
     from generators.sample import drawing, open_model
 
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run).expanduser())
@@ -125,6 +126,7 @@ def evaluate(
         figures=figures,
     )
     _write(folder, found)
+    renew_report(folder)
     return found
 
 

@@ -43,7 +43,7 @@ def draw(model: GenerativeModel, split: Split, section: EvaluationSection) -> Dr
     test = split.test
     count = min(section.samples, len(test)) if split.train.targets is not None else section.samples
     index = torch.arange(count) % len(test)
-    asks = _what_it_hears(model, test, index, section)
+    asks = _what_it_hears(model, test, index)
     began_cpu, began = time.process_time(), time.perf_counter()
     images = sample(model, count, seed=section.seed, **asks, **section.sampling)
     on_gpu = any(p.is_cuda for p in model.parameters())
@@ -67,23 +67,12 @@ def _targets(pictures: Pictures) -> Pictures:
     return Pictures(pictures.targets, labels, names, source=f"targets of {pictures.source}")
 
 
-def _what_it_hears(model: GenerativeModel, test: Pictures, index: Tensor, section: EvaluationSection) -> dict[str, Any]:
+def _what_it_hears(model: GenerativeModel, test: Pictures, index: Tensor) -> dict[str, Any]:
     """Arguments of `sample` by which the held-out pictures are asked for, as far as the model takes note of them."""
     if model.shape.target_channels:
         return {"images": test.floats()[index]}
-    captions = tuple(test.captions[i] for i in index.tolist()) if test.captions else ()
-    if captions and _heeds(model, "captions", captions, section):
-        return {"captions": captions}
-    if test.labels is not None and model.classes and _heeds(model, "labels", test.labels[index], section):
+    if test.captions and "captions" in model.hears:
+        return {"captions": tuple(test.captions[i] for i in index.tolist())}
+    if test.labels is not None and "labels" in model.hears:
         return {"labels": test.labels[index]}
     return {}
-
-
-def _heeds(model: GenerativeModel, name: str, values: Any, section: EvaluationSection) -> bool:
-    """Whether one seed draws different pictures for different labels or captions; many families know neither."""
-    other = next((value for value in values if value != values[0]), None)
-    if other is None:
-        return False
-    asked: list[dict[str, Any]] = [{name: [value], **section.sampling} for value in (values[0], other)]
-    pair = [sample(model, 1, seed=section.seed, **options) for options in asked]
-    return not torch.equal(*pair)

@@ -78,6 +78,11 @@ class FlowMatching(GenerativeModel):
         self.network = PatchedUNet(config.unet, shape, self.classes)
 
     @property
+    def hears(self) -> tuple[str, ...]:
+        """The classes, where it learned them."""
+        return ("labels",) if self.classes else ()
+
+    @property
     def training_schedule(self) -> dict[str, Any]:
         """As diffusers' flow schedulers are configured."""
         return {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": TIMES, "shift": 1.0}

@@ -2,7 +2,7 @@
 
 A discriminator of few pictures would learn them by heart; since gradients pass through the changes, the generator
 still learns to make unchanged ones. Source: Zhao et al. 2020, Differentiable Augmentation for Data-Efficient GAN
-Training, equations 6 and 7, with their three policies and strengths.
+Training, equations 6 and 7, with their three policies and strengths; `nudge` is ours.
 """
 
 from __future__ import annotations
@@ -39,13 +39,26 @@ def colour(images: Tensor) -> Tensor:
     return middle + (images - middle) * (_uniform(images) + 0.5)
 
 
-def translation(images: Tensor, ratio: float = 0.125) -> Tensor:
+def translation(images: Tensor) -> Tensor:
     """Moved by up to an eighth of the side in both directions; what comes in from outside is 0."""
-    n, channels, size = images.shape[:3]
-    reach = max(round(size * ratio), 1)
-    across, down = torch.randint(0, 2 * reach + 1, (2, n, 1, 1, 1), device=images.device)
-    places = torch.arange(size, device=images.device)
-    wide = pad(images, (reach,) * 4)
+    reach = max(round(images.shape[2] / 8), 1)
+    return _moved(pad(images, (reach,) * 4), reach)
+
+
+def nudge(images: Tensor) -> Tensor:
+    """Moved by up to a sixteenth of the side in both directions; what comes in from outside is the edge, repeated.
+
+    Gentler than the paper's: for pictures that all lie in the same place, where a greater move is as good as noise.
+    """
+    reach = max(round(images.shape[2] / 16), 1)
+    return _moved(pad(images, (reach,) * 4, mode="replicate"), reach)
+
+
+def _moved(wide: Tensor, reach: int) -> Tensor:
+    """A window out of each picture of [n, channels, size + 2 reach, size + 2 reach], anywhere in it."""
+    n, channels, size = len(wide), wide.shape[1], wide.shape[2] - 2 * reach
+    across, down = torch.randint(0, 2 * reach + 1, (2, n, 1, 1, 1), device=wide.device)
+    places = torch.arange(size, device=wide.device)
     wide = wide.gather(2, (places.view(1, 1, -1, 1) + down).expand(n, channels, size, size + 2 * reach))
     return wide.gather(3, (places.view(1, 1, 1, -1) + across).expand(n, channels, size, size))
 
@@ -65,4 +78,4 @@ def _uniform(images: Tensor) -> Tensor:
     return torch.rand(len(images), 1, 1, 1, dtype=images.dtype, device=images.device)
 
 
-POLICIES = {"colour": colour, "translation": translation, "cutout": cutout}
+POLICIES = {"colour": colour, "translation": translation, "nudge": nudge, "cutout": cutout}

@@ -30,7 +30,6 @@ class Gan(GenerativeModel):
 
     def __init__(self, config: Any, shape: DataShape) -> None:
         super().__init__(config, shape)
-        self.classes = 0
         check_policies(config.diffaug)
         check_numbers(config)
 
@@ -88,7 +87,8 @@ def check_numbers(config: Any) -> None:
         least = 2 if name == "width" else 1
         if getattr(config, name, least) < least:
             _refuse(name, getattr(config, name), f"Give at least {least}")
-    for name in ("generator_learning_rate", "discriminator_learning_rate", "r1", "penalty", "path_length"):
+    rates = ("generator_learning_rate", "discriminator_learning_rate")
+    for name in (*rates, "discriminator_hidden", "r1", "penalty", "path_length"):
         if getattr(config, name, 0.0) < 0:
             _refuse(name, getattr(config, name), "Give a number that is not negative")
     if len(config.betas) != 2 or not all(0 <= beta < 1 for beta in config.betas):

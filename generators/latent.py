@@ -87,6 +87,11 @@ class LatentTextToImage(GenerativeModel):
         shape = DataShape.of(pictures)
         return cls(config, shape, words, caption_length(pictures.captions), _captions_by_label(pictures, set(words)))
 
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """Captions; labels are asked for by captions of theirs."""
+        return ("captions", "labels") if self.shape.classes else ("captions",)
+
     def extra_config(self) -> dict[str, Any]:
         """The vocabulary, and captions to draw from."""
         return {"words": list(self.words), "length": self.length, "captions": self.captions}

@@ -100,7 +100,6 @@ class GenerativeModel(nn.Module):
         Config: a frozen dataclass of its own settings, all with defaults: what a recipe's `model:` may set.
         averaged: names of the submodules whose exponential moving average is sampled from.
         figures: the range of `loss` figures is free; "loss" is required.
-        classes: that `sample` can be asked for; a family sets it to 0 where it knows none, whatever the pictures have.
     """
 
     family: ClassVar[str] = ""
@@ -110,7 +109,11 @@ class GenerativeModel(nn.Module):
     def __init__(self, config: Any, shape: DataShape) -> None:
         super().__init__()
         self.config, self.shape = config, shape
-        self.classes = shape.classes
+
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """Which of "labels" and "captions" `sample` draws by; by default neither. What it is deaf to is never asked."""
+        return ()
 
     @classmethod
     def build(cls, config: Any, pictures: Pictures) -> Self:

@@ -59,7 +59,6 @@ class Pix2Pix(GenerativeModel):
         super().__init__(config, shape)
         check_config(config)
         self.config: Pix2PixConfig = config
-        self.classes = 0
         check_patches(config.patch_layers, shape.size, STEP)
         levels = halving_levels(config.levels, shape.size, STEP)
         self.generator = UNet(shape.channels, shape.target_channels, config.width, levels, config.dropout)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from decoder.errors import CheckpointFailed
+from decoder.errors import CheckpointFailed, MissingExtra
 from decoder.runs.folder import RunFolder
 from decoder.runs.metric_series import Series, is_figure, read_series
 
@@ -63,6 +63,14 @@ def write_report(run: RunFolder | str | Path) -> Path:
         except OSError as error:
             raise CheckpointFailed("writing the report", str(error), "Free some space") from error
     return page
+
+
+def renew_report(folder: RunFolder) -> None:
+    """As `write_report`; without matplotlib there is none, and run.json says why. Raises CheckpointFailed."""
+    try:
+        write_report(folder)
+    except MissingExtra as error:
+        folder.note(report=str(error))
 
 
 def gather(folder: RunFolder) -> Gathered:
@@ -130,20 +138,34 @@ def final_figures(gathered: Gathered) -> list[tuple[str, str]]:
     return [(str(name), figure(value)) for name, value in metrics.items()] if isinstance(metrics, Mapping) else []
 
 
+TOLD = ("family", "name", "seed", "training_seconds")
+"""What of an evaluation the report's head says already."""
+
+
 def evaluation_figures(gathered: Gathered) -> list[tuple[str, str]]:
-    """(what, value with its interval) of evaluation.json, however deep it is nested, but what `judged` tells."""
-    plain = {name: part for name, part in gathered.evaluation.items() if not _is_judged(part)}
-    return list(_figures(plain, ""))
+    """(what, value with its interval) of evaluation.json, however deep it is nested, but what `judged` and the head
+    tell.
+    """
+    plain = {name: part for name, part in gathered.evaluation.items() if name not in TOLD and not _is_judged(part)}
+    return [(name, value) for name, value in _figures(plain, "") if value]
 
 
 def judged(gathered: Gathered) -> list[tuple[str, list[tuple[str, str, str]]]]:
     """(judge, rows) of evaluation.json; a row is a figure, the samples' value and that of real test pictures."""
-    found = []
+    from generators.metrics import FIGURES
+
+    found, titles = [], {"n": "pictures", "modes_present": "modes of the training pictures", **FIGURES}
     for part in gathered.evaluation.values():
         if _is_judged(part):
             measures, floor = (dict(_figures(part[name], "")) for name in ("measures", "floor"))
-            rows = [(name, value, floor.get(name, "")) for name, value in measures.items() if name != "judge"]
-            found.append((str(part.get("judge", "")), rows))
+            rows = [
+                (titles.get(name, name), value, floor.get(name, ""))
+                for name, value in measures.items()
+                if name != "judge"
+            ]
+            right = part.get("test_accuracy")
+            sure = f", {right:.3f} right on held-out pictures" if is_figure(right) else ""
+            found.append((f"{part.get('judge', '')}{sure}", rows))
     return found
 
 

@@ -44,7 +44,7 @@ def sample(
     Raises:
         ModelError: the folder holds no model, or it is damaged.
         RecipeError: the family does not know an option.
-        UsageError: labels, captions or images do not fit the count or the model.
+        UsageError: labels, captions or images do not fit the count, or the model does not draw by them.
     """
     import torch
 
@@ -105,11 +105,15 @@ def _conditions(
     _check_count(count, "labels", labels)
     _check_count(count, "captions", texts or None)
     _check_count(count, "images", images)
-    classes = model.classes
+    classes = model.shape.classes if "labels" in model.hears else 0
+    if texts and "captions" not in model.hears:
+        raise UsageError(STEP, f"captions are given, and this {model.family} draws by none", "Leave them out")
     chosen = torch.as_tensor(labels, dtype=torch.long) if labels is not None else None
     if chosen is not None and (not classes or int(chosen.min()) < 0 or int(chosen.max()) >= classes):
-        known = f"it has classes 0 to {classes - 1}" if classes else "it was trained without labels, or takes none"
-        raise UsageError(STEP, f"labels {sorted(set(chosen.tolist()))[:20]} do not fit the model", known.capitalize())
+        remedy = (
+            f"It has classes 0 to {classes - 1}" if classes else f"This {model.family} draws by none; leave them out"
+        )
+        raise UsageError(STEP, f"labels {sorted(set(chosen.tolist()))[:20]} do not fit the model", remedy)
     if chosen is None and classes:
         chosen = even_labels(count, classes)
     return Conditions(count, chosen, texts, images)

@@ -38,7 +38,7 @@ class StyleGanConfig:
         style_mixing: the share of made pictures in training that have two latents' styles.
         r1, r1_every: weight of half the squared gradient at real pictures, and steps between.
         path_length, path_every: weight of the path length's variance, and steps between; 0 for none.
-        diffaug: of `colour`, `translation`, `cutout`: random changes before the discriminator looks.
+        diffaug: of `colour`, `translation`, `nudge`, `cutout`: random changes before the discriminator looks.
     """
 
     latent: int = 64

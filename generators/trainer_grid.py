@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,22 +37,22 @@ class GridPlan:
     targets: Tensor | None = None
 
 
-def plan_grid(shape: DataShape, test: Pictures) -> GridPlan:
-    """Held-out pictures to translate, held-out captions, or eight of each class, by what the data has."""
+def plan_grid(shape: DataShape, test: Pictures, hears: Sequence[str] = ("labels", "captions")) -> GridPlan:
+    """Held-out pictures to translate, held-out captions, or eight of each class: what the data has and a model
+    `hears`.
+    """
     if shape.target_channels:
         few = min(ACROSS, len(test))
         paired = test.targets is not None and test.paired
         return GridPlan(
             few,
-            labels=test.labels[:few] if test.labels is not None else None,
             images=as_floats(test.images[:few]),
             targets=as_floats(test.targets[:few]) if paired and test.targets is not None else None,
         )
-    if test.captions:
+    if test.captions and "captions" in hears:
         captions = test.captions[: ACROSS * ACROSS]
-        labels = test.labels[: len(captions)] if test.labels is not None else None
-        return GridPlan(len(captions), labels=labels, captions=captions)
-    if shape.classes:
+        return GridPlan(len(captions), captions=captions)
+    if shape.classes and "labels" in hears:
         rows = min(shape.classes, MOST_CLASSES)
         return GridPlan(rows * ACROSS, labels=torch.arange(rows).repeat_interleave(ACROSS))
     return GridPlan(ACROSS * ACROSS)
@@ -60,8 +60,9 @@ def plan_grid(shape: DataShape, test: Pictures) -> GridPlan:
 
 def draw_grid(model: GenerativeModel, plan: GridPlan, seed: int, options: Mapping[str, Any], path: Path) -> Path:
     """Draw and write one. Raises RecipeError for options that the family does not know, OSError."""
-    labels = plan.labels if model.classes else None
-    drawn = sample(model, plan.count, labels=labels, captions=plan.captions, images=plan.images, seed=seed, **options)
+    drawn = sample(
+        model, plan.count, labels=plan.labels, captions=plan.captions, images=plan.images, seed=seed, **options
+    )
     if plan.images is not None:
         rows = [plan.images, drawn] + ([plan.targets] if plan.targets is not None else [])
         drawn = torch.cat(same_channels(rows))

@@ -220,7 +220,8 @@ class Trainer:
             self._log({"progress": self.progress, "seconds": self.spent} | {f"eval_{k}": v for k, v in figures.items()})
         for alarm in self.watching.rung[before:]:
             self._alarm = alarm["text"]
-            self.folder.log(self.step, {"alarm": alarm["kind"], "text": alarm["text"], **alarm["figures"]})
+            # Its figures are below one key, so that no report draws them as curves of a point each.
+            self.folder.log(self.step, {"alarm": alarm["kind"], "text": alarm["text"], "figures": alarm["figures"]})
         if len(self.watching.rung) > before:
             self.folder.note(alarms=self.watching.rung)
             self.ended = "alarm" if self.recipe.alarms.stop else self.ended

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from decoder.errors import CheckpointFailed, HearthError, MissingExtra, RecipeError, Stopped, TrainingError
+from decoder.errors import CheckpointFailed, HearthError, RecipeError, Stopped, TrainingError
 from decoder.runs.checkpoints import clear_partial, last_whole, step_of
 from decoder.runs.folder import RunFolder, alone, check_run, open_run
 from decoder.runs.stop_signal import stop_on_signal
@@ -20,6 +20,7 @@ from generators.families import family_class, family_config
 from generators.model import GenerativeModel
 from generators.pictures import Split
 from generators.recipe import as_plain, fingerprint, folder_of
+from generators.report import renew_report
 from generators.sample import sample
 from generators.sections import Recipe
 from generators.trainer_accelerator import make_accelerator
@@ -104,7 +105,7 @@ def _opened(recipe: Recipe, resume: bool, folder: RunFolder, accelerator: Any, *
                 _note_failure(folder, error)
             raise
         if main:
-            _report(folder)
+            renew_report(folder)
 
 
 def _note_failure(folder: RunFolder, error: BaseException) -> None:
@@ -113,30 +114,21 @@ def _note_failure(folder: RunFolder, error: BaseException) -> None:
     try:
         folder.note(status="stopped" if stopped else "failed", error=str(error))
         if isinstance(error, HearthError) and not isinstance(error, (Stopped, CheckpointFailed)):
-            _report(folder)  # curves until then; no signal waits for it, and no full disk is written to
+            renew_report(folder)  # curves until then; no signal waits for it, and no full disk is written to
     except CheckpointFailed:
         if not isinstance(error, HearthError):
             raise
 
 
-def _report(folder: RunFolder) -> None:
-    from generators.report import write_report
-
-    try:
-        write_report(folder)
-    except MissingExtra as error:
-        folder.note(report=str(error))
-
-
 def _check_sampling(recipe: Recipe, model: GenerativeModel, split: Split) -> None:
-    """Draw one picture with the recipe's options, so that a wrong one is told before training and not after it."""
-    options = recipe.evaluation.sampling
-    if options:
-        plan = plan_grid(model.shape, split.test)
-        labels, images = (None if each is None else each[:1] for each in (plan.labels, plan.images))
-        labels = labels if model.classes else None
-        with untouched_randomness():
-            sample(model, 1, labels=labels, captions=plan.captions[:1], images=images, **options)
+    """Draw one picture with the recipe's options, so that a wrong one is told before training and not after it; the
+    family's own may not fit, either (50 steps of a model that is trained with 20).
+    """
+    plan = plan_grid(model.shape, split.test, model.hears)
+    labels, images = (None if each is None else each[:1] for each in (plan.labels, plan.images))
+    with untouched_randomness():
+        options = recipe.evaluation.sampling
+        sample(model, 1, labels=labels, captions=plan.captions[:1], images=images, **options)
 
 
 def _seed(seed: int) -> None:

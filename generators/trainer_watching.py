@@ -90,7 +90,7 @@ class Watching:
     ) -> None:
         self._recipe, self._model, self._averages = recipe, model, averages
         self._split, self._folder, self._watch = split, folder, alarms
-        self._plan = plan_grid(model.shape, split.test)
+        self._plan = plan_grid(model.shape, split.test, model.hears)
         self.best = Best()
         self.found: dict[str, float] = {}
         self.rung: list[dict[str, Any]] = []
@@ -158,7 +158,7 @@ class Watching:
         """Samples for the alarms, [n, channels, size, size]; translations are made of held-out pictures."""
         section, test = self._recipe.evaluation, self._split.test
         count = section.watched
-        images, captions = None, test.captions
+        images, captions = None, test.captions if "captions" in self._model.hears else ()
         if self._model.shape.target_channels or captions:
             count = min(count, len(test))
         if self._model.shape.target_channels:

@@ -56,7 +56,6 @@ class Vae(GenerativeModel):
             )
         learned = config.likelihood == "gaussian" and not config.sigma
         self.pixel = Pixel(math.log(config.sigma) if config.sigma else math.log(0.1), learned)
-        self.classes = condition
         self.progress = 1.0
 
     @classmethod
@@ -66,6 +65,11 @@ class Vae(GenerativeModel):
             cause = f"{pictures.source or 'the pictures'} have no labels, and model.conditional is true"
             raise DataError("building the VAE", cause, "Sort the pictures into one folder a class, or set it to false")
         return cls(config, DataShape.of(pictures))
+
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """The classes, where it is a conditional one."""
+        return ("labels",) if self.config.conditional and self.shape.classes else ()
 
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """One: both networks together."""

@@ -114,6 +114,11 @@ class VqVae(GenerativeModel):
         self.frequencies: Tensor
         self.register_buffer("frequencies", torch.full((config.codes,), 1 / config.codes))
 
+    @property
+    def hears(self) -> tuple[str, ...]:
+        """The classes, of which its prior knows."""
+        return ("labels",) if self.config.prior_share and self.shape.classes else ()
+
     def phases(self, progress: float) -> tuple[Phase, ...]:
         """First the autoencoder, then the prior over its codes."""
         if not self.config.prior_share or progress < 1 - self.config.prior_share:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from generators.gan_blocks import ConvDiscriminator, ConvGenerator
+from generators.gan_blocks import ConvDiscriminator, ConvGenerator, Initial
 from generators.gan_losses import gradient_penalty, score_figures, wasserstein_critic
 from generators.gan_model import DISCRIMINATOR, Gan, halvings
 from generators.model import DataShape
@@ -34,7 +34,10 @@ class WganGpConfig:
         discriminator_steps: updates of the critic for one of the generator.
         penalty: lambda, the weight of the gradient penalty.
         layer_norm: in the critic, where DCGAN has batch norm.
-        diffaug: of `colour`, `translation`, `cutout`: random changes before the critic looks.
+        discriminator_hidden: units of a layer that sees the whole picture, before the score; 0 for none.
+        discriminator_initial: weights at first: `normal` (Radford et al. 2015) or `he` (He et al. 2015), which a
+            critic without norms learns faster from.
+        diffaug: of `colour`, `translation`, `nudge`, `cutout`: random changes before the critic looks.
     """
 
     latent: int = 64
@@ -45,6 +48,8 @@ class WganGpConfig:
     discriminator_steps: int = 5
     penalty: float = 10.0
     layer_norm: bool = False
+    discriminator_hidden: int = 0
+    discriminator_initial: Initial = "normal"
     diffaug: tuple[str, ...] = ()
 
 
@@ -58,7 +63,14 @@ class WganGp(Gan):
         super().__init__(config, shape)
         depth = halvings(shape.size)
         self.generator = ConvGenerator(config.latent, config.width, depth, shape)
-        self.discriminator = ConvDiscriminator(config.width, depth, shape, "layer" if config.layer_norm else "none")
+        self.discriminator = ConvDiscriminator(
+            config.width,
+            depth,
+            shape,
+            "layer" if config.layer_norm else "none",
+            hidden=config.discriminator_hidden,
+            initial=config.discriminator_initial,
+        )
 
     def loss(self, phase: str, batch: Batch) -> dict[str, Tensor]:
         """Critic: minus the estimated distance, and the penalty. Generator: minus its pictures' mean score."""

@@ -29,10 +29,16 @@ CHAT_TEMPLATE = (
 ROLES = ["<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
 
 
+JUDGED = ("test_alarms.py", "test_collapse.py", "test_judge.py", "test_metrics.py")
+"""Files that use `judged_support.first`."""
+
+
 def pytest_collection_modifyitems(items):
-    """For `-n 2 --dist loadgroup`: a file stays with one process, and all that needs vLLM shares one start."""
+    """For `-n 2 --dist loadgroup`: a file stays with a process; vLLM is started, the digits' judge trained, once."""
     for item in items:
         group = "vllm" if "vllm_server" in item.fixturenames else str(item.path)
+        if item.path.name in JUDGED:
+            group = "judge"
         item.add_marker(pytest.mark.xdist_group(group))
 
 

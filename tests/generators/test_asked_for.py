@@ -27,10 +27,10 @@ def built(family, values, labelled=True):
 def test_a_model_that_takes_no_labels_draws_without_and_refuses_them(family, values, options, tmp_path):
     """Also where its pictures had some: a run's grids are of such models, too."""
     model, pictures = built(family, values)
-    assert model.classes == 0 < model.shape.classes
+    assert model.hears == () and model.shape.classes
     assert sample(model, 3, **options).shape == (3, 1, 8, 8)
-    assert draw_grid(model, plan_grid(model.shape, pictures), 0, options, tmp_path / "grid.png").exists()
-    with pytest.raises(UsageError, match="takes none"):
+    assert draw_grid(model, plan_grid(model.shape, pictures, model.hears), 0, options, tmp_path / "grid.png").exists()
+    with pytest.raises(UsageError, match="draws by none"):
         sample(model, 1, labels=[1], **options)
 
 

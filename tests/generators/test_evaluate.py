@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,19 +60,18 @@ class Fill(GenerativeModel):
         }
 
 
-@pytest.fixture(scope="module")
-def judges(tmp_path_factory):
-    return tmp_path_factory.mktemp("judges")
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch, judges):
-    """Judges that learn for a moment, in a home of their own; toy families."""
-    support.hurry(monkeypatch, 5)
-    monkeypatch.setenv("HEARTH_HOME", str(judges))
-    for name, entry in {**toy.ENTRIES, "toy_fill": FamilyEntry(f"{__name__}:Fill", "a translator")}.items():
-        monkeypatch.setitem(families.FAMILIES, name, entry)
-    monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(Fill=Fill))
+@pytest.fixture(scope="module", autouse=True)
+def small(tmp_path_factory):
+    """Judges that learn for a moment, in a home of their own; toy families; no reports (test_compare looks at one)."""
+    with pytest.MonkeyPatch.context() as patch:
+        support.hurry(patch, 5)
+        patch.setenv("HEARTH_HOME", str(tmp_path_factory.mktemp("judges")))
+        for name, entry in {**toy.ENTRIES, "toy_fill": FamilyEntry(f"{__name__}:Fill", "a translator")}.items():
+            patch.setitem(families.FAMILIES, name, entry)
+        patch.setitem(sys.modules, __name__, SimpleNamespace(Fill=Fill))
+        patch.setattr("generators.trainer_run.renew_report", lambda folder: None)
+        patch.setattr("generators.report.renew_report", lambda folder: None)
+        yield
 
 
 def trained(tmp_path, family="toy_gan", **sections):
@@ -79,9 +79,19 @@ def trained(tmp_path, family="toy_gan", **sections):
     return train(toy.recipe(tmp_path / "run", family, **sections))
 
 
-def test_a_run_is_measured_with_two_judges_beside_their_floors_and_it_is_written_down(tmp_path):
-    folder = trained(tmp_path)
-    found = evaluate(folder)
+@pytest.fixture(scope="module")
+def gan(tmp_path_factory, small):
+    """A run, and its evaluation; copy the folder to change it."""
+    folder = trained(tmp_path_factory.mktemp("gan"))
+    return folder, evaluate(folder)
+
+
+def copied(folder, tmp_path):
+    return RunFolder(Path(shutil.copytree(folder.path, tmp_path / "copy")))
+
+
+def test_a_run_is_measured_with_two_judges_beside_their_floors_and_it_is_written_down(gan):
+    folder, found = gan
     assert (found.family, found.samples, found.asked) == ("toy_gan", 30, "labels")
     assert found.sampling_seconds > 0
     for judged, width in ((found.first, "64 features"), (found.second, "96 features")):
@@ -94,17 +104,11 @@ def test_a_run_is_measured_with_two_judges_beside_their_floors_and_it_is_written
     assert Measures.from_plain(written["second"]["measures"]) == found.second.measures
 
 
-def test_a_run_is_named_by_its_folder_and_the_same_samples_are_drawn_again(tmp_path):
-    folder = trained(tmp_path)
-    assert evaluate(str(folder.path)).first == evaluate(folder.path).first
-    assert evaluate(folder, samples=20).samples == 20
-
-
-def test_a_model_that_takes_no_labels_has_no_accuracy_and_its_own_figures_are_there(tmp_path):
-    found = evaluate(trained(tmp_path, "toy_autoencoder"))
-    assert found.asked == ""
-    assert found.first.measures.accuracy is None
-    assert found.figures["bound"] > 0
+def test_a_run_is_named_by_its_folder_and_the_same_samples_are_drawn_again(gan, tmp_path):
+    folder, found = gan
+    copy = copied(folder, tmp_path)
+    assert evaluate(str(copy.path)).first == found.first
+    assert evaluate(copy, samples=20).samples == 20
 
 
 def test_options_of_sampling_are_used_noted_and_refused_where_they_are_unknown(tmp_path):
@@ -112,6 +116,9 @@ def test_options_of_sampling_are_used_noted_and_refused_where_they_are_unknown(t
     found = evaluate(folder)
     assert found.sampling == {"scale": 0.0}
     assert found.first.measures.diversity.value < 0.01  # all codes are 0
+    # It takes no labels, and has figures of its own.
+    assert (found.asked, found.first.measures.accuracy) == ("", None)
+    assert found.figures["bound"] > 0
     assert evaluate(folder, sampling={}).first.measures.diversity.value > 0.02
     with pytest.raises(RecipeError, match=r"sampling\.scal.*scale"):
         evaluate(folder, sampling={"scal": 1.0})
@@ -125,8 +132,8 @@ def test_translations_are_made_of_held_out_pictures_and_compared_with_the_second
     assert found.figures["l1"] > 0
 
 
-def test_the_table_has_every_figure_that_there_is_with_its_interval(tmp_path):
-    text = to_markdown(evaluate(trained(tmp_path)))
+def test_the_table_has_every_figure_that_there_is_with_its_interval(gan):
+    text = to_markdown(gan[1])
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert "judge 1, n=30 | real, n=30 | judge 2, n=30 | real, n=30" in rows[0]
     assert len(rows) == len(FIGURES) + 1
@@ -134,10 +141,10 @@ def test_the_table_has_every_figure_that_there_is_with_its_interval(tmp_path):
     assert "s to draw 30 pictures (default options, seed 0)" in text
 
 
-def test_what_cannot_be_evaluated_is_told(tmp_path):
+def test_what_cannot_be_evaluated_is_told(gan, tmp_path):
     with pytest.raises(RecipeError, match=r"recipe\.yaml"):
         evaluate(tmp_path)
-    folder = trained(tmp_path)
+    folder = copied(gan[0], tmp_path)
     (folder.model / "model.safetensors").unlink()
     with pytest.raises(ModelError):
         evaluate(folder)
@@ -145,8 +152,11 @@ def test_what_cannot_be_evaluated_is_told(tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch_fidelity") is not None, reason="torch_fidelity is installed")
-def test_inception_s_features_that_are_not_there_are_an_error_and_not_another_judge_s(tmp_path):
-    folder = trained(tmp_path, evaluation={"samples": 30, "features": "inception"})
+def test_inception_s_features_that_are_not_there_are_an_error_and_not_another_judge_s(gan, tmp_path):
+    folder = copied(gan[0], tmp_path)
+    (folder.path / "evaluation.json").unlink()
+    recipe = folder.path / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("features: judge", "features: inception"))
     with pytest.raises(FeaturesMissing, match="torch-fidelity"):
         evaluate(folder)
     assert read_evaluation(folder) is None

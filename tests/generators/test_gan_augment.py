@@ -40,6 +40,16 @@ def test_a_translation_moves_every_picture_by_its_own_whole_pixels():
     assert torch.equal(moved.sum((1, 2, 3)), torch.ones(200))
 
 
+def test_a_nudge_moves_by_a_sixteenth_of_the_side_and_repeats_the_edge():
+    torch.manual_seed(0)
+    images = torch.full((200, 1, 16, 16), -1.0)
+    images[:, :, 8, 8] = 1
+    moved = augment(images, ["nudge"])
+    places = {tuple(place[2:].tolist()) for place in (moved == 1).nonzero()}
+    assert places == {(8 + down, 8 + across) for down in (-1, 0, 1) for across in (-1, 0, 1)}
+    assert set(moved.unique().tolist()) == {-1.0, 1.0}
+
+
 def test_cutout_leaves_a_square_of_zeros_and_all_else_as_it_was():
     torch.manual_seed(0)
     cut = augment(torch.ones(200, 1, 16, 16), ["cutout"])

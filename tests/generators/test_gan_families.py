@@ -171,6 +171,41 @@ def test_r1_is_a_figure_of_its_own_and_part_of_the_loss():
     assert penalised["loss"].item() == pytest.approx(without["loss"].item() + 10 * penalised["r1"].item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_convolutions_by_matrix_products_are_those_of_torch(channels):
+    from torch.nn.functional import conv2d, conv_transpose2d
+
+    from generators.gan_blocks import PatchConv, PatchConvTranspose
+
+    down, up = PatchConv(channels, 5), PatchConvTranspose(5, channels)
+    torch.nn.init.normal_(up.shift)
+    x = torch.randn(2, channels, 8, 8)
+    features = conv2d(x, down.weight.view(5, channels, 4, 4), down.bias, 2, 1)
+    assert torch.allclose(down(x), features, atol=1e-5)
+    kernel = up.weight.T.reshape(5, channels, 4, 4)
+    assert torch.allclose(up(features), conv_transpose2d(features, kernel, up.shift.flatten(), 2, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["dcgan", "wgan_gp"])
+def test_a_hidden_layer_comes_between_the_features_and_the_score(family):
+    layers = list(small(family, discriminator_hidden=7).discriminator.layers)
+    assert [(m.in_features, m.out_features) for m in layers if type(m) is torch.nn.Linear] == [(8 * 16, 7), (7, 1)]
+    with pytest.raises(RecipeError, match=r"model\.discriminator_hidden is -1"):
+        small(family, discriminator_hidden=-1)
+
+
+@pytest.mark.parametrize("family", ["dcgan", "wgan_gp"])
+def test_scores_differ_at_first_by_weights_of_he_and_hardly_by_those_of_radford_where_there_is_no_norm(family):
+    none = {"discriminator_norm": False} if family == "dcgan" else {}
+    images = torch.randn(64, 1, 16, 16)
+    he, normal = (
+        small(family, width=16, discriminator_hidden=64, discriminator_initial=initial, **none).discriminator(images)
+        for initial in ("he", "normal")
+    )
+    assert 0.3 < he.std() < 3
+    assert normal.std() < 0.01
+
+
 # WGAN-GP
 
 

@@ -43,7 +43,7 @@ class Nothing:
 class Echo(GenerativeModel):
     """Gives back what it was asked for, and remembers it."""
 
-    family, Config = "echo", Nothing
+    family, Config, hears = "echo", Nothing, ("labels", "captions")
 
     def __init__(self, shape):
         super().__init__(Nothing(), shape)
@@ -98,8 +98,22 @@ def test_what_does_not_fit_is_refused(asked, words):
 
 
 def test_labels_for_a_model_without_classes_are_refused():
-    with pytest.raises(UsageError, match="trained without labels"):
+    with pytest.raises(UsageError, match="echo draws by none"):
         sample(Echo(DataShape(1, 4)), 1, labels=[0])
+
+
+def test_what_a_model_is_deaf_to_is_refused_and_never_asked_by_a_grid(digits):
+    class Deaf(Echo):
+        hears = ()
+
+    model = Deaf(DataShape.of(digits.test))
+    sample(model, 2)
+    assert model.asked[0].labels is None and model.asked[0].captions == ()
+    for asked in ({"labels": [0, 1]}, {"captions": "a three"}):
+        with pytest.raises(UsageError, match="echo draws by none"):
+            sample(model, 2, **asked)
+    plan = plan_grid(model.shape, digits.test, model.hears)
+    assert (plan.count, plan.labels, plan.captions) == (64, None, ())
 
 
 def test_a_folder_without_a_model_is_named_and_an_option_that_is_unknown(tmp_path, toys, digits):

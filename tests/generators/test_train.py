@@ -33,7 +33,7 @@ def toys():
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch):
     """Plots take longer than these trainings; one test here writes a report by itself."""
-    monkeypatch.setattr("generators.trainer_run._report", lambda folder: None)
+    monkeypatch.setattr("generators.trainer_run.renew_report", lambda folder: None)
 
 
 def weights(folder):
@@ -96,7 +96,7 @@ def test_grids_are_drawn_of_the_same_noise_each_time(tmp_path, toys):
     first, second = (file.read_bytes() for file in sorted(folder.path.glob("samples/*")))
     assert first == second
     with Image.open(folder.path / "samples" / "step-000004.png") as grid:
-        assert grid.format == "PNG" and grid.size == (8 * 50 + 2, 10 * 50 + 2)  # a row a class
+        assert grid.format == "PNG" and grid.size == (8 * 50 + 2, 8 * 50 + 2)  # it draws by no class
 
 
 def test_the_budget_is_of_training_steps_and_is_kept(tmp_path, toys):
@@ -215,7 +215,7 @@ def test_alarms_are_told_logged_and_end_the_run_where_the_recipe_says_so(tmp_pat
         expected = {"kind": "collapse", "step": 6, "text": "3 of 10 modes are left", "figures": {"modes": 3.0}}
         assert folder.state["alarms"] == [expected]
         assert [line for line in folder.metrics() if "alarm" in line] == [
-            {"step": 6, "alarm": "collapse", "text": "3 of 10 modes are left", "modes": 3.0}
+            {"step": 6, "alarm": "collapse", "text": "3 of 10 modes are left", "figures": {"modes": 3.0}}
         ]
         assert told[-1].alarm == "3 of 10 modes are left" and told[3].alarm == ""
         assert watch.seen[1] == (4, 0.5, (20, 1, 8, 8), watch.seen[1][3], {}) and "critic/loss" in watch.seen[1][3]
@@ -293,7 +293,7 @@ def test_a_report_shows_the_run_alone_with_its_grids_within(tmp_path, toys):
     assert html.count("data:image/png;base64,") == 4 and "img-src data:" in html and "<script" not in html
     assert "step 4: &lt;3 modes&gt;" in html and "1.5 [1.25, 1.75]" in html and "a &lt;judge&gt;" in html
     assert "By 64 features" in html and "<td>2.5 [1, 9]</td><td>0.5 [1, 9]</td>" in html.replace(".0", "")
-    assert "| fid | 2.5 \\[1, 9\\] | 0.5 \\[1, 9\\] |" in text.replace(".0", "")
+    assert "| FID | 2.5 \\[1, 9\\] | 0.5 \\[1, 9\\] |" in text.replace(".0", "")
     assert html.count("<svg") == 4  # loss with both phases in one, real, fake, learning rate
     assert "critic/loss" in html and "generator/loss" in html and 'src="http' not in html
     assert "| family | toy\\_gan |" in text and "**Alarm**: step 4: &lt;3 modes>" in text

@@ -39,7 +39,7 @@ def toys():
 def no_report(request, monkeypatch):
     """Plots take longer than these trainings; one test here looks for a report."""
     if "report" not in request.node.name:
-        monkeypatch.setattr("generators.trainer_run._report", lambda folder: None)
+        monkeypatch.setattr("generators.trainer_run.renew_report", lambda folder: None)
 
 
 def weights(folder):
@@ -177,7 +177,7 @@ def whole(toys, tmp_path_factory):
     """What toy_run_support.py trains, when nothing befalls it."""
     support = importlib.import_module("toy_run_support")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("generators.trainer_run._report", lambda folder: None)
+        patch.setattr("generators.trainer_run.renew_report", lambda folder: None)
         return train(toys.recipe(tmp_path_factory.mktemp("whole") / "run", "toy_gan", training=support.SETTINGS))
 
 

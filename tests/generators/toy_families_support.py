@@ -78,6 +78,7 @@ class ToyGan(GenerativeModel):
     family = "toy_gan"
     Config = GanConfig
     averaged = ("generator",)
+    hears = ("labels",)
 
     def __init__(self, config, shape):
         super().__init__(config, shape)

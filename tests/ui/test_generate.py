@@ -381,7 +381,7 @@ def test_a_class_called_by_a_number_is_meant_by_its_name():
     assert labels_from("7", ("3", "7"), 1) == [1]
     assert labels_from("1", ("3", "7"), 1) == [1]
     assert labels_from("", (), 3) is None
-    with pytest.raises(UsageError, match="trained without labels"):
+    with pytest.raises(UsageError, match="draws by none"):
         labels_from("1", (), 1)
 
 

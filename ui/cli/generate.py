@@ -80,7 +80,7 @@ def evaluate(
         print_json(plain)
         return
     print_table(HEADS, evaluation_rows(plain))
-    remark(f"all of it: {folder.path / 'evaluation.json'}")
+    remark(f"all of it: {folder.path / 'evaluation.json'}; the report beside it has it, too")
 
 
 @app.command()
@@ -158,6 +158,9 @@ def _watched(what: str, again: str) -> Iterator[Callable[[Progress], None]]:
                 yield watch
         except Stopped as stopped:
             raise told(stopped, again, interrupted=INTERRUPT in seen()) from stopped
+        except KeyboardInterrupt:  # between two trainings, or before the first
+            remark(f"go on with: {again}")
+            raise
 
 
 def _done(folder: RunFolder, recipe: Recipe, json: bool) -> None:
@@ -186,7 +189,8 @@ def _done(folder: RunFolder, recipe: Recipe, json: bool) -> None:
         remark(f"alarm: {alarm}")
     left_out = (state.get("data") or {}).get("skipped")
     if left_out:
-        remark(f"{left_out} pictures were left out; the report says which and why")
+        were = "1 picture was" if left_out == 1 else f"{left_out} pictures were"
+        remark(f"{were} left out; the report says which and why")
     remark(f"next: {following}")
 
 

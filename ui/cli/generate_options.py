@@ -94,7 +94,7 @@ def labels_from(text: str, class_names: Sequence[str], count: int) -> list[int] 
     if not text:
         return None
     if not class_names:
-        raise UsageError(STEP, "--labels is given, and the model was trained without labels", "Leave it out")
+        raise UsageError(STEP, "a class is asked for, and this model draws by none", "Leave it out")
     by_name = {name.lower(): number for number, name in enumerate(class_names)}
     numbers = []
     for word in (part.strip().lower() for part in text.split(",")):

@@ -68,7 +68,7 @@ def sample(
     from generators.sample import sample as draw
 
     model = open_model(folder)
-    chosen = labels_from(labels, model.shape.class_names, count)
+    chosen = labels_from(labels, model.shape.class_names if "labels" in model.hears else (), count)
     inputs = _inputs(folder, model, images, count)
     count = len(inputs) if inputs is not None else count
     captions = prompts_for(prompt, count)
@@ -100,7 +100,7 @@ def interpolate(
     from generators.sample import open_model
 
     model = open_model(folder).cpu()
-    number = labels_from(label, model.shape.class_names, 1)
+    number = labels_from(label, model.shape.class_names if "labels" in model.hears else (), 1)
     labels = torch.tensor(number) if number else None
     ends = [_code(folder, model, text, labels) for text in (start, end)]
     drawn = latent_space.interpolate(model, ends[0], ends[1], steps, "linear" if linear else "spherical", labels)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 EVERY = 0.5
 MOST_FIGURES = 4
+BESIDE = ("/learning_rate", "/grad_norm")
+"""Figures that are in the report alone: the line is for the losses."""
 
 
 @contextlib.contextmanager
@@ -44,9 +46,10 @@ def line(progress: Progress) -> str:
     from alignment.dry_run_report import duration
 
     steps = f" of {progress.max_steps:,}" if progress.max_steps else ""
+    shown = [(name, value) for name, value in progress.losses.items() if not name.endswith(BESIDE)]
     parts = [f"{progress.share:.0%}", f"step {progress.step:,}{steps}"]
     parts += [f"{progress.spent:.1f} of {progress.budget:g} s"] if progress.budget else []
-    parts += [f"{name} {value:.4g}" for name, value in list(progress.losses.items())[:MOST_FIGURES]]
+    parts += [f"{name} {value:.4g}" for name, value in shown[:MOST_FIGURES]]
     parts += [f"{duration(progress.eta_seconds)} left"] if progress.eta_seconds is not None else []
     parts += [f"grid {progress.grid}"] if progress.grid is not None else []
     return ", ".join(parts)
