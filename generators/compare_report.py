@@ -121,7 +121,7 @@ def to_html(entries: Sequence[Entry], found: Sequence[Row], studies: Sequence[St
         body.append(f"<h2>{escape(head[0])}</h2>" + table(["", *head[1:]], lines))
     body.append(_section("Quality against time", plots(quality_plots(entries))))
     for study in studies:
-        body.append(_section(f"{study.name}: ways to draw", plots(_study_plots(study))))
+        body.append(_section(f"{study.name}: ways to draw", plots(_study_plots(study)) + _study_tables(study)))
     pictures = "\n".join(
         picture(file.read_bytes(), _title(entry)) for entry in entries if (file := grid_of(entry)) is not None
     )
@@ -164,6 +164,12 @@ def _reading(entries: Sequence[Entry]) -> str:
     several = len({entry.recipe.seed for entry in entries}) > 1
     spreads = "lowest and highest over the seeds" if several else "95% intervals over the samples of one seed"
     return f"In brackets: {spreads}. FID and KID are 0 at best; what real pictures come to is in the first row."
+
+
+def _study_tables(study: Study) -> str:
+    from generators.diffusion_study import GUIDANCE_HEAD, STEPS_HEAD, guidance_cells, steps_cells
+
+    return table(STEPS_HEAD, steps_cells(study.steps)) + table(GUIDANCE_HEAD, guidance_cells(study.guidance))
 
 
 def _study_plots(study: Study) -> Iterator[str]:

@@ -109,36 +109,39 @@ def _row(
     return StudyRow(name, steps, scale, seconds, measure_against(drawn, reference, labels))
 
 
+STEPS_HEAD = ("scheduler", "steps", "FID", "accuracy", "recall", "coverage", "CPU seconds")
+GUIDANCE_HEAD = ("guidance scale", "accuracy", "FID", "precision", "recall", "diversity")
+
+
+def steps_cells(rows: Sequence[StudyRow]) -> list[list[str]]:
+    """Scheduler and steps against quality and CPU seconds, as texts below `STEPS_HEAD`."""
+    return [
+        [row.scheduler, str(row.steps), *_shown(row, "fid", "accuracy", "recall", "coverage"), f"{row.seconds:.1f}"]
+        for row in rows
+    ]
+
+
+def guidance_cells(rows: Sequence[StudyRow]) -> list[list[str]]:
+    """Guidance scale against accuracy, FID and diversity, as texts below `GUIDANCE_HEAD`."""
+    names = ("accuracy", "fid", "precision", "recall", "diversity")
+    return [[str(row.guidance_scale), *_shown(row, *names)] for row in rows]
+
+
 def steps_table(rows: Sequence[StudyRow]) -> str:
-    """Markdown: scheduler and steps against quality and CPU seconds."""
-    head = ["| scheduler | steps | FID | accuracy | recall | coverage | CPU seconds |", "|---|---|---|---|---|---|---|"]
-    return "\n".join(
-        [
-            *head,
-            *(
-                f"| {row.scheduler} | {row.steps} | {row.measures.fid} | {_accuracy(row)} | {row.measures.recall} "
-                f"| {row.measures.coverage} | {row.seconds:.1f} |"
-                for row in rows
-            ),
-        ]
-    )
+    """`steps_cells` as Markdown."""
+    return _markdown(STEPS_HEAD, steps_cells(rows))
 
 
 def guidance_table(rows: Sequence[StudyRow]) -> str:
-    """Markdown: guidance scale against accuracy, FID and diversity."""
-    head = ["| guidance scale | accuracy | FID | precision | recall | diversity |", "|---|---|---|---|---|---|"]
-    return "\n".join(
-        [
-            *head,
-            *(
-                f"| {row.guidance_scale} | {_accuracy(row)} | {row.measures.fid} | {row.measures.precision} "
-                f"| {row.measures.recall} | {row.measures.diversity} |"
-                for row in rows
-            ),
-        ]
-    )
+    """`guidance_cells` as Markdown."""
+    return _markdown(GUIDANCE_HEAD, guidance_cells(rows))
 
 
-def _accuracy(row: StudyRow) -> str:
-    found = row.measures.accuracy
-    return str(found) if found is not None else ""
+def _shown(row: StudyRow, *names: str) -> list[str]:
+    found = [getattr(row.measures, name) for name in names]
+    return ["" if figure is None else str(figure) for figure in found]
+
+
+def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

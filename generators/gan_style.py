@@ -78,7 +78,8 @@ class StyledConv(nn.Module):
             if self.up
             else conv2d(x, self.weight, None, 1, 1)
         )
-        x = x * demodulation(self.weight, style)[:, :, None, None]
+        gain = 2.0 if self.up else 1.0  # of a transposed convolution's 16 taps, 4 meet at each pixel
+        x = x * gain * demodulation(self.weight, style)[:, :, None, None]
         x = x + self.strength * standard_noise(x, noise) + self.bias[:, None, None]
         return leaky_relu(x, 0.2) * 2**0.5
 

@@ -292,7 +292,12 @@ def test_a_styled_convolution_is_one_of_each_picture_s_own_weights(up):
     made = layer(x, w, seeded())
     style = layer.style(w)
     for i in range(2):
-        own = layer.weight * style[i, None, :, None, None] * demodulation(layer.weight, style)[i, :, None, None, None]
+        own = (
+            layer.weight
+            * style[i, None, :, None, None]
+            * demodulation(layer.weight, style)[i, :, None, None, None]
+            * (2.0 if up else 1.0)
+        )
         one = x[i : i + 1]
         if up:
             plain = torch.nn.functional.conv_transpose2d(one, own.transpose(0, 1), None, 2, 1)
@@ -383,3 +388,16 @@ def test_the_spread_of_a_batch_is_0_where_all_its_pictures_are_alike():
 def test_numbers_that_no_gan_can_be_trained_with_are_refused_by_name(key, value):
     with pytest.raises(RecipeError, match=rf"model\.{key} is"):
         small("dcgan", **{key: value})
+
+
+@pytest.mark.parametrize("up", [False, True])
+def test_a_styled_convolution_keeps_the_variance_of_its_features(up):
+    from generators.gan_style import StyledConv
+
+    torch.manual_seed(0)
+    layer = StyledConv(64, 64, 8, up)
+    layer.style.weight.data.zero_()
+    out = layer(torch.randn(16, 64, 12, 12), torch.randn(16, 8), torch.Generator().manual_seed(0))
+    before = torch.where(out > 0, out, out / 0.2) / 2**0.5  # leaky ReLU and its gain undone
+    inner = before[:, :, 2:-2, 2:-2]  # at the rim, taps fall outside
+    assert inner.std().item() == pytest.approx(1, abs=0.05)
