@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from decoder.errors import RecipeError
 from generators.gan_blocks import ConvDiscriminator, ConvGenerator, Initial, Norm
 from generators.gan_losses import logistic_discriminator, logistic_generator, r1_penalty, score_figures
 from generators.gan_model import DISCRIMINATOR, Gan, halvings
@@ -65,6 +66,9 @@ class Dcgan(Gan):
 
     def __init__(self, config: DcganConfig, shape: DataShape) -> None:
         super().__init__(config, shape)
+        if config.r1 > 0 and config.discriminator_norm:
+            cause = "model.r1 wants each picture's own gradient, and model.discriminator_norm mixes those of a batch"
+            raise RecipeError("building the model", cause, "Set model.discriminator_norm to false")
         depth = halvings(shape.size)
         self.generator = ConvGenerator(config.latent, config.width, depth, shape, norm(config.generator_norm))
         self.discriminator = ConvDiscriminator(

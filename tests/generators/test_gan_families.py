@@ -163,7 +163,7 @@ def test_r1_is_a_figure_of_its_own_and_part_of_the_loss():
     batch = pictures().batch(torch.arange(8))
     found = []
     for weight in (0.0, 10.0):
-        model = small("dcgan", r1=weight)
+        model = small("dcgan", r1=weight, discriminator_norm=False)
         torch.manual_seed(5)
         found.append(model("discriminator", batch))
     without, penalised = found
@@ -401,3 +401,8 @@ def test_a_styled_convolution_keeps_the_variance_of_its_features(up):
     before = torch.where(out > 0, out, out / 0.2) / 2**0.5  # leaky ReLU and its gain undone
     inner = before[:, :, 2:-2, 2:-2]  # at the rim, taps fall outside
     assert inner.std().item() == pytest.approx(1, abs=0.05)
+
+
+def test_r1_with_batch_norm_is_refused_since_no_gradient_there_is_of_one_picture():
+    with pytest.raises(RecipeError, match=r"model\.r1 wants each picture's own gradient"):
+        small("dcgan", r1=0.5)
