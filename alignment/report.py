@@ -7,7 +7,6 @@ drawn as nothing. The same files give the same bytes.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from decoder.errors import CheckpointFailed
 from decoder.runs.metric_series import Series, read_lines, read_series
+from decoder.runs.record import read_object, read_recipe, utc
 
 if TYPE_CHECKING:
     from alignment.overoptimisation import Alarm, GoldCurve, Point
@@ -78,12 +78,12 @@ def write_report(folder: RunFolder) -> Path:
 def gather(folder: RunFolder) -> Gathered:
     """Read a run's folder; of a long run, bounded parts."""
     return Gathered(
-        state=_object(folder.state_file),
-        recipe=_recipe(folder.path / "recipe.yaml"),
+        state=read_object(folder.state_file),
+        recipe=read_recipe(folder.path / "recipe.yaml"),
         series=read_series(folder.metrics_file),
         samples=_samples(folder.samples_file),
         watched=_watched(folder.metrics_file),
-        reward=_object(folder.path / "reward_eval.json"),
+        reward=read_object(folder.path / "reward_eval.json"),
     )
 
 
@@ -102,7 +102,7 @@ def header(gathered: Gathered) -> list[tuple[str, str]]:
         ("seed", recipe.get("seed")),
         ("seed of the split", data.get("seed") if isinstance(data, Mapping) else None),
         ("recipe", str(state.get("recipe_sha256") or "")[:16]),
-        ("begun", _utc(state.get("started"))),
+        ("begun", utc(state.get("started"))),
         ("seconds", _seconds(state)),
         ("versions", ", ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, Mapping) else None),
     ]
@@ -178,30 +178,6 @@ def _samples(file: Path) -> dict[int, list[dict[str, Any]]]:
     last = len(steps) - 1
     chosen = {steps[round(i * last / max(1, SAMPLE_STEPS - 1))] for i in range(SAMPLE_STEPS)} if steps else set()
     return {step: held[step] for step in sorted(chosen)}
-
-
-def _object(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _recipe(file: Path) -> dict[str, Any]:
-    from decoder.yaml_data import BadYaml, read_yaml
-
-    try:
-        found = read_yaml(file.read_text(encoding="utf-8")).plain()
-    except (OSError, UnicodeDecodeError, BadYaml):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _utc(moment: Any) -> str | None:
-    if not isinstance(moment, (int, float)):
-        return None
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
 
 
 def _seconds(state: Mapping[str, Any]) -> str | None:

@@ -6,8 +6,6 @@ as nothing. The same files give the same bytes.
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 from decoder.errors import CheckpointFailed, MissingExtra
 from decoder.runs.folder import RunFolder
 from decoder.runs.metric_series import Series, is_figure, read_series
+from decoder.runs.record import read_object, read_recipe, utc
 
 GRIDS = 8
 """Sample grids that a report shows, spread over the run."""
@@ -77,10 +76,10 @@ def gather(folder: RunFolder) -> Gathered:
     """Read a run's folder; of a long run, bounded parts."""
     found = read_series(folder.metrics_file)
     return Gathered(
-        state=_object(folder.state_file),
-        recipe=_recipe(folder.path / "recipe.yaml"),
+        state=read_object(folder.state_file),
+        recipe=read_recipe(folder.path / "recipe.yaml"),
         series={name: series for name, series in found.items() if name not in BESIDE},
-        evaluation=_object(folder.path / "evaluation.json"),
+        evaluation=read_object(folder.path / "evaluation.json"),
         grids=_grids(folder.path / "samples"),
     )
 
@@ -101,8 +100,8 @@ def header(gathered: Gathered) -> list[tuple[str, str]]:
         ("parameters", parameters.get("all") if isinstance(parameters, Mapping) else None),
         ("seed", recipe.get("seed")),
         ("recipe", str(state.get("recipe_sha256") or "")[:16]),
-        ("begun", _utc(state.get("started"))),
-        ("ended at", _utc(state.get("finished"))),
+        ("begun", utc(state.get("started"))),
+        ("ended at", utc(state.get("finished"))),
         ("versions", ", ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, Mapping) else None),
     ]
     return [(name, str(value)) for name, value in known if value not in (None, "")]
@@ -212,27 +211,3 @@ def _grids(folder: Path) -> list[tuple[int, Path]]:
     last = len(found) - 1
     chosen = sorted({round(i * last / max(1, GRIDS - 1)) for i in range(GRIDS)}) if found else []
     return [found[i] for i in chosen]
-
-
-def _object(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _recipe(file: Path) -> dict[str, Any]:
-    from decoder.yaml_data import BadYaml, read_yaml
-
-    try:
-        found = read_yaml(file.read_text(encoding="utf-8")).plain()
-    except (OSError, UnicodeDecodeError, BadYaml):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _utc(moment: Any) -> str | None:
-    if not isinstance(moment, (int, float)):
-        return None
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))
