@@ -16,6 +16,8 @@ from generators.errors import DataError
 from generators.pictures import Skipped
 
 STEP = "reading the captions"
+LONGEST_FIELD = 131_072
+"""Characters of a CSV field; the csv module's own limit is the whole process's, and others may raise it."""
 MOST_BYTES = 256 * 2**20
 LONGEST = 2000
 """Characters of a caption that are kept; text encoders read some 77 tokens."""
@@ -109,6 +111,9 @@ def _csv(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             cause = f"{file} has no column {' and no column '.join(sorted(missing))}"
             raise DataError(STEP, cause, "Begin it with the line file,caption")
         for row in reader:
+            if any(isinstance(field, str) and len(field) > LONGEST_FIELD for field in row.values()):
+                cause = f"{file}, line {reader.line_num}: field larger than {LONGEST_FIELD} characters"
+                raise DataError(STEP, cause, "Mend the line")
             yield reader.line_num, row
     except csv.Error as error:
         raise DataError(STEP, f"{file}, line {reader.line_num}: {error}", "Mend the line") from error
