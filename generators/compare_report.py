@@ -82,9 +82,9 @@ def limit_of(training: TrainingSection) -> str:
     return " or ".join([*seconds, *steps])
 
 
-def cells(row: Row, shown: Sequence[tuple[str, str]], judge: str) -> list[str]:
-    """A row's figures as texts."""
-    return [str(row.judged[judge][key]) if key in row.judged[judge] else "" for key, _ in shown]
+def cells(key: str, found: Sequence[Row], judge: str) -> list[str]:
+    """One figure of all rows as texts."""
+    return [str(row.judged[judge][key]) if key in row.judged[judge] else "" for row in found]
 
 
 def cost_cells(row: Row) -> list[str]:
@@ -154,16 +154,15 @@ def grid_of(entry: Entry) -> Path | None:
 
 def _tables(found: Sequence[Row]) -> Iterator[tuple[list[str], list[list[str]]]]:
     for number, judge in enumerate(JUDGES, 1):
-        shown = figures_shown(found, judge)
-        body = [[row.name, *cells(row, shown, judge)] for row in found]
-        yield [f"In the eyes of judge {number}", *(title for _, title in shown)], body
+        body = [[title, *cells(key, found, judge)] for key, title in figures_shown(found, judge)]
+        yield [f"In the eyes of judge {number}", *(row.name for row in found)], body
     yield ["What it took", *COSTS], [[row.name, *cost_cells(row)] for row in found if row.family]
 
 
 def _reading(entries: Sequence[Entry]) -> str:
     several = len({entry.recipe.seed for entry in entries}) > 1
     spreads = "lowest and highest over the seeds" if several else "95% intervals over the samples of one seed"
-    return f"In brackets: {spreads}. FID and KID are 0 at best; what real pictures come to is in the first row."
+    return f"In brackets: {spreads}. FID and KID are 0 at best; what real pictures come to is in the first column."
 
 
 def _study_tables(study: Study) -> str:
