@@ -61,7 +61,8 @@ class Resamples:
         found = of(self.weights).double()
         tail = (1 - CONFIDENCE) / 2
         ends = torch.quantile(found - found.mean(), torch.tensor([tail, 1 - tail], dtype=torch.float64))
-        return Figure(value, max(low, value + float(ends[0])), min(high, value + float(ends[1])))
+        under, over = min(0.0, float(ends[0])), max(0.0, float(ends[1]))  # a rare outlier moves the mean past both ends
+        return Figure(value, max(low, value + under), min(high, value + over))
 
     def mean(self, values: Tensor, low: float = 0.0, high: float = float("inf")) -> Figure:
         """The mean of values [n]."""

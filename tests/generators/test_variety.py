@@ -94,3 +94,13 @@ def test_all_of_few_is_not_as_sure_as_all_of_many():
     assert few.value == many.value == few.high == 1
     assert few.low == pytest.approx(0.722, abs=1e-3)
     assert many.low > 0.99
+
+
+def test_an_interval_holds_its_figure_also_where_one_resample_in_many_differs():
+    from generators.resamples import Resamples
+
+    draws = Resamples.draw(50, 200, seed=0)
+    rare = torch.zeros(200, dtype=torch.float64)
+    rare[0] = -3
+    found = draws.figure(7.0, lambda weights: 7 + rare, 0.0, 7.0)
+    assert (found.low, found.value, found.high) == (7.0, 7.0, 7.0)
