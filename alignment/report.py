@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from decoder.errors import CheckpointFailed
 from decoder.runs.metric_series import Series, read_lines, read_series
-from decoder.runs.record import read_object, read_recipe, utc
+from decoder.runs.record import read_object, read_recipe, utc, write_whole
 
 if TYPE_CHECKING:
     from alignment.overoptimisation import Alarm, GoldCurve, Point
@@ -65,13 +64,8 @@ def write_report(folder: RunFolder) -> Path:
 
     gathered = gather(folder)
     page = folder.path / "report.html"
-    for file, text in ((folder.path / "report.md", to_markdown(gathered)), (page, to_html(gathered))):
-        aside = file.with_name("." + file.name)
-        try:
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(file)
-        except OSError as error:
-            raise CheckpointFailed("writing the report", str(error), "Free some space") from error
+    write_whole(folder.path / "report.md", to_markdown(gathered), "writing the report")
+    write_whole(page, to_html(gathered), "writing the report")
     return page
 
 

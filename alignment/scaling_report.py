@@ -13,6 +13,7 @@ from decoder.runs.markdown import cell
 from decoder.runs.markdown import table as markdown_table
 from decoder.runs.page import page, plots, table
 from decoder.runs.plots import COLOURS, draw
+from decoder.runs.record import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,14 +53,12 @@ def write_scaling_report(folder: Path, name: str, law: ScalingLaw, unique_tokens
         "report.html": _html(name, parts, notes, law),
         "law.json": json.dumps(dataclasses.asdict(law), indent=1) + "\n",
     }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointFailed("writing the report", str(error), "Free some space") from error
     for file, text in texts.items():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            aside = folder / f".{file}"
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(folder / file)
-        except OSError as error:
-            raise CheckpointFailed("writing the report", str(error), "Free some space") from error
+        write_whole(folder / file, text, "writing the report")
     return folder / "report.html"
 
 

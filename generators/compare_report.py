@@ -9,10 +9,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from decoder.errors import CheckpointFailed
 from decoder.runs.metric_series import is_figure, read_lines
 from decoder.runs.page import page, picture, plots, table
 from decoder.runs.plots import COLOURS, draw
+from decoder.runs.record import write_whole
 from generators.compare_table import JUDGES, Row, figures_shown, rows
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from generators.diffusion_study import StudyRow
     from generators.sections import TrainingSection
 
+STEP = "writing the comparison"
 COSTS = ("parameters", "steps", "training, CPU s", "drawing one, CPU ms", "alarms")
 
 
@@ -42,15 +43,10 @@ class Study:
 def write_comparison(entries: Sequence[Entry], studies: Sequence[Study], output: Path) -> Path:
     """Write report.md and report.html into `output`; the path of report.html. Raises CheckpointFailed, MissingExtra."""
     found = rows(entries)
-    texts = {"report.md": to_markdown(entries, found, studies, output), "report.html": to_html(entries, found, studies)}
-    for name, text in texts.items():
-        aside = output / f".{name}"
-        try:
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(output / name)
-        except OSError as error:
-            raise CheckpointFailed("writing the comparison", str(error), "Free some space") from error
-    return output / "report.html"
+    page = output / "report.html"
+    write_whole(output / "report.md", to_markdown(entries, found, studies, output), STEP)
+    write_whole(page, to_html(entries, found, studies), STEP)
+    return page
 
 
 def about(entries: Sequence[Entry]) -> list[tuple[str, str]]:

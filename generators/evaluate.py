@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from decoder.errors import CheckpointFailed, RecipeError
+from decoder.errors import RecipeError
 from decoder.runs.folder import RunFolder
+from decoder.runs.record import read_object, write_whole
 from generators.metrics import FIGURES, Measures
 
 if TYPE_CHECKING:
@@ -125,18 +126,14 @@ def evaluate(
         second=_judged("second", drawn, judged, section),
         figures=figures,
     )
-    _write(folder, found)
+    write_whole(folder.path / FILE, json.dumps(found.plain(), indent=1) + "\n", "writing the evaluation")
     renew_report(folder)
     return found
 
 
 def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
     """evaluation.json; None where there is none, or a damaged one."""
-    try:
-        found = json.loads((folder.path / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+    return read_object(folder.path / FILE) or None
 
 
 def to_markdown(found: Evaluation) -> str:
@@ -174,12 +171,3 @@ def _judged(variant: Any, drawn: Drawn, split: Split, section: EvaluationSection
 def _options(found: Evaluation) -> str:
     options = ", ".join(f"{key}={value}" for key, value in found.sampling.items())
     return f"{options or 'default options'}, seed {found.sampling_seed}"
-
-
-def _write(folder: RunFolder, found: Evaluation) -> None:
-    aside = folder.path / f".{FILE}"
-    try:
-        aside.write_text(json.dumps(found.plain(), indent=1) + "\n", encoding="utf-8")
-        aside.replace(folder.path / FILE)
-    except OSError as error:
-        raise CheckpointFailed("writing the evaluation", str(error), "Free some space") from error

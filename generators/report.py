@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from decoder.errors import CheckpointFailed, MissingExtra
+from decoder.errors import MissingExtra
 from decoder.runs.folder import RunFolder
 from decoder.runs.metric_series import Series, is_figure, read_series
-from decoder.runs.record import read_object, read_recipe, utc
+from decoder.runs.record import read_object, read_recipe, utc, write_whole
 
 GRIDS = 8
 """Sample grids that a report shows, spread over the run."""
@@ -54,13 +54,8 @@ def write_report(run: RunFolder | str | Path) -> Path:
     folder = run if isinstance(run, RunFolder) else RunFolder(Path(run))
     gathered = gather(folder)
     page = folder.path / "report.html"
-    for file, text in ((folder.path / "report.md", to_markdown(gathered)), (page, to_html(gathered))):
-        aside = file.with_name("." + file.name)
-        try:
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(file)
-        except OSError as error:
-            raise CheckpointFailed("writing the report", str(error), "Free some space") from error
+    write_whole(folder.path / "report.md", to_markdown(gathered), "writing the report")
+    write_whole(page, to_html(gathered), "writing the report")
     return page
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from decoder.errors import CheckpointFailed, RecipeError
+from decoder.runs.metric_series import read_lines
+from decoder.runs.record import write_whole
 
 STEP = "opening the run's folder"
 
@@ -65,12 +67,8 @@ class RunFolder:
 
     def note(self, **values: Any) -> None:
         """Add to run.json, which is replaced whole. Raises CheckpointFailed when the disk refuses."""
-        aside = self.path / ".run.json"
-        try:
-            aside.write_text(json.dumps({**self.state, **values}, indent=1, default=str) + "\n", encoding="utf-8")
-            aside.replace(self.state_file)
-        except OSError as error:
-            raise CheckpointFailed("noting the run's state", str(error), "Free some space") from error
+        text = json.dumps({**self.state, **values}, indent=1, default=str) + "\n"
+        write_whole(self.state_file, text, "noting the run's state")
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl; figures that are no number are written as null."""
@@ -83,20 +81,18 @@ class RunFolder:
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; after a resumption the last one of a step and its keys counts."""
-        return list(_lines(self.metrics_file))
+        return list(read_lines(self.metrics_file))
 
     def samples(self) -> list[dict[str, Any]]:
         """The lines of samples.jsonl."""
-        return list(_lines(self.samples_file))
+        return list(read_lines(self.samples_file))
 
     def forget_after(self, step: int) -> None:
         """Cut lines of steps after `step`, which a run that goes on from a checkpoint writes again."""
         for file in (self.metrics_file, self.samples_file):
             if file.exists():
-                kept = [line for line in _lines(file) if line.get("step", 0) <= step]
-                aside = file.with_name("." + file.name)
-                aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-                aside.replace(file)
+                kept = "".join(json.dumps(line) + "\n" for line in read_lines(file) if line.get("step", 0) <= step)
+                write_whole(file, kept, "cutting the run's figures")
 
     def checkpoints(self) -> list[Path]:
         """Finished checkpoints, oldest first."""
@@ -196,19 +192,6 @@ def _versions() -> dict[str, str]:
     from decoder.runs.code_version import hearth_version, library_versions
 
     return {"hearth": hearth_version(), **library_versions()}
-
-
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    """Whole lines; one that was cut off by a crash is none."""
-    if not file.exists():
-        return
-    for line in file.read_bytes().split(b"\n"):
-        try:
-            found = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(found, dict):
-            yield found
 
 
 def _finite(value: Any) -> Any:

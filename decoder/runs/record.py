@@ -1,4 +1,7 @@
-"""What a report reads of a run's folder: what is missing or damaged is empty, since a report shows what there is."""
+"""Files of a run's folder that stand beside run.json: read as far as they are there, and written whole or not at all.
+
+What is missing or damaged is empty, since a report shows what there is.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from decoder.errors import CheckpointFailed
 from decoder.yaml_data import BadYaml, read_yaml
 
 
@@ -26,6 +30,16 @@ def read_recipe(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, BadYaml):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def write_whole(file: Path, text: str, step: str) -> None:
+    """Replace `file` by `text`; until it is written, the old one stays. Raises CheckpointFailed, naming `step`."""
+    aside = file.with_name("." + file.name)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(file)
+    except OSError as error:
+        raise CheckpointFailed(step, str(error), "Free some space") from error
 
 
 def utc(moment: Any) -> str | None:
