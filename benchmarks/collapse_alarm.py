@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from generators import alarms
+from generators import alarms, trainer_watching
 from generators.judge import judge_for
 from generators.metrics import Reference, measure_against
 from generators.recipe import load_recipe
@@ -54,15 +54,15 @@ def recording(seen: Seen, inner: type[alarms.Watch]) -> type[alarms.Watch]:
             self.both = [Reference.of(split, judge_for(split.train, which)) for which in ("first", "second")]
             self.warmup = section.warmup
 
-        def look(self, step: int, progress: float, samples: Any, losses: Any, figures: Any) -> list[alarms.Alarm]:
+        def look(self, step: int, progress: float, samples: Any, losses: Any, figures: Any) -> alarms.Sighting:
             began = time.process_time()
             if progress >= self.warmup:
                 modes = [measure_against(samples, known, resamples=0).modes.value for known in self.both]
                 seen.looks, seen.fewest = seen.looks + 1, [min(pair) for pair in zip(seen.fewest, modes, strict=True)]
                 if modes[0] < self.both[0].modes.present / 2 and seen.fallen is None:
                     seen.fallen = began
-            found: list[alarms.Alarm] = super().look(step, progress, samples, losses, figures)
-            for alarm in found:
+            found: alarms.Sighting = super().look(step, progress, samples, losses, figures)
+            for alarm in found.alarms:
                 if alarm.kind == "collapse" and seen.rung is None:
                     seen.rung, seen.step = time.process_time(), step
                 seen.texts.append(alarm.text)
@@ -74,11 +74,11 @@ def recording(seen: Seen, inner: type[alarms.Watch]) -> type[alarms.Watch]:
 def run(recipe: str, seed: int, folder: Path, *overrides: str) -> Seen:
     """Train one recipe with one seed and watch it."""
     seen, inner = Seen(), alarms.Watch
-    alarms.Watch = recording(seen, inner)  # the trainer takes the class by its name
+    trainer_watching.Watch = recording(seen, inner)
     try:
         train(load_recipe(recipe, [f"seed={seed}", f"output={folder / f'{recipe}-{seed}'}", *overrides]))
     finally:
-        alarms.Watch = inner
+        trainer_watching.Watch = inner
     return seen
 
 

@@ -9,6 +9,7 @@ overfitting          a held-out bound that rises while the training loss falls
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from generators.alarm_rules import Alarm, overfits, posterior_collapse
@@ -18,11 +19,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from generators.judge import Judge
-    from generators.metrics import Reference
+    from generators.metrics import Measures, Reference
     from generators.pictures import Split
     from generators.sections import AlarmSection
 
-__all__ = ["Alarm", "Watch"]
+__all__ = ["Alarm", "Sighting", "Watch"]
+QUALITY = ("fid", "recall", "modes")
+"""Figures of watched samples that are logged, to be drawn over the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one look saw.
+
+    Attributes:
+        alarms: that begin to ring.
+        quality: of the samples, the figures of `QUALITY`; empty for translations.
+    """
+
+    alarms: list[Alarm]
+    quality: dict[str, float]
 
 
 class Watch:
@@ -36,8 +52,8 @@ class Watch:
 
     def look(
         self, step: int, progress: float, samples: Tensor, losses: Mapping[str, float], figures: Mapping[str, float]
-    ) -> list[Alarm]:
-        """Alarms that begin to ring.
+    ) -> Sighting:
+        """Alarms that begin to ring, and the quality of the samples.
 
         Args:
             step, progress: of the run; `progress` in [0, 1] of its budget.
@@ -45,22 +61,11 @@ class Watch:
             losses: means since the last line, by name, as in "discriminator/loss".
             figures: of the family's `evaluate`: "bound", "active_units".
         """
-        found = [alarm for alarm in self._found(step, progress, samples, losses, figures) if alarm is not None]
+        seen = self._measured(samples)
+        found = [alarm for alarm in self._found(step, progress, seen, losses, figures) if alarm is not None]
         new = [alarm for alarm in found if alarm.kind not in self._ringing]
         self._ringing = [alarm.kind for alarm in found]
-        return new
-
-    def quality(self, samples: Tensor) -> dict[str, float]:
-        """FID, recall and covered modes of the samples that were looked at, to be drawn over the run; nothing for
-        translations.
-        """
-        from generators.metrics import measure_against
-
-        known = self._reference(samples)
-        if known is None:
-            return {}
-        found = measure_against(samples, known, resamples=0)
-        return {"fid": found.fid.value, "recall": found.recall.value, "modes": found.modes.value}
+        return Sighting(new, {name: getattr(seen, name).value for name in QUALITY} if seen is not None else {})
 
     def state(self) -> dict[str, Any]:
         """What `restore` goes on from, as JSON."""
@@ -71,7 +76,12 @@ class Watch:
         self._ringing, self._past = list(state["ringing"]), [dict(each) for each in state["past"]]
 
     def _found(
-        self, step: int, progress: float, samples: Tensor, losses: Mapping[str, float], figures: Mapping[str, float]
+        self,
+        step: int,
+        progress: float,
+        seen: Measures | None,
+        losses: Mapping[str, float],
+        figures: Mapping[str, float],
     ) -> list[Alarm | None]:
         section, warm = self._section, progress >= self._section.warmup
         found: list[Alarm | None] = []
@@ -79,21 +89,18 @@ class Watch:
             found.append(overfits(step, self._past, losses, figures["bound"]))
         if section.posterior_collapse and warm:
             found.append(posterior_collapse(step, figures))
-        known = self._reference(samples) if warm and (section.collapse or section.memorisation) else None
-        if known is not None:
-            features, told = known.judge.features(samples), known.judge.probabilities(samples)
-            if section.collapse:
-                found.append(collapse(step, features, told, known, losses))
-            if section.memorisation:
-                found.append(memorisation(step, features, known))
+        if section.collapse and warm and seen is not None:
+            found.append(collapse(step, seen, losses))
+        if section.memorisation and warm and seen is not None:
+            found.append(memorisation(step, seen))
         return found
 
-    def _reference(self, samples: Tensor) -> Reference | None:
-        """What is known of the real pictures; None for translations, whose variety is that of what they are made of."""
-        from generators.metrics import Reference
+    def _measured(self, samples: Tensor) -> Measures | None:
+        """None for translations, whose variety is that of what they are made of."""
+        from generators.metrics import Reference, measure_against
 
         if self._judge is None or self._split.train.targets is not None or len(samples) < 2:
             return None
         if self._known is None:
             self._known = Reference.of(self._split, self._judge)
-        return self._known
+        return measure_against(samples, self._known, resamples=0)

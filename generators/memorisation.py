@@ -13,6 +13,9 @@ from generators.resamples import Figure, Resamples
 if TYPE_CHECKING:
     from torch import Tensor
 
+NOTHING = 1e-12
+"""A distance that is none, and yet can be divided by."""
+
 
 def nearest_distances(samples: Tensor, train: Tensor) -> Tensor:
     """[n] distances of features [n, d] to the nearest of the training pictures' [m, d]."""
@@ -25,13 +28,14 @@ def nearest_ratio(samples: Tensor, held_out: Tensor, resamples: Resamples) -> Fi
     """Median nearest distance [n] of samples to the training pictures, by that of held-out pictures [m]; the interval
     has both medians' uncertainty.
 
-    1: as far away as unseen pictures of the same kind; 0: copies; well above 1: unlike any picture.
+    1: as far away as unseen pictures of the same kind, also where these are copies themselves; 0: copies; well above 1:
+    unlike any picture.
     """
     both = Resamples.draw(len(held_out), len(resamples.weights), seed=1)
-    value = float(samples.median()) / max(float(held_out.median()), 1e-12)
+    value = (float(samples.median()) + NOTHING) / (float(held_out.median()) + NOTHING)
 
     def ratios(weights: Tensor) -> Tensor:
-        return _medians(samples, weights) / _medians(held_out, both.weights).clamp(min=1e-12)
+        return (_medians(samples, weights) + NOTHING) / (_medians(held_out, both.weights) + NOTHING)
 
     return resamples.figure(value, ratios, 0.0, float("inf"))
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from decoder.errors import Diverged, Stopped
 from decoder.runs.folder import RunFolder
 from decoder.runs.tracking import Tracker
+from generators.alarms import Watch
 from generators.model import GenerativeModel, Phase
 from generators.pictures import Batch, Split
 from generators.sections import Recipe
@@ -24,7 +25,7 @@ from generators.trainer_figures import Meter
 from generators.trainer_optimizers import Optimizers, clip, learning_rate_factor
 from generators.trainer_order import Order
 from generators.trainer_progress import Progress, Watcher, eta, share_done
-from generators.trainer_watching import AlarmWatch, Watching
+from generators.trainer_watching import Watching
 
 NAMED = 8
 """Pictures that a message names."""
@@ -47,7 +48,7 @@ class Trainer:
         split: Split,
         folder: RunFolder,
         accelerator: Any,
-        alarms: AlarmWatch | None = None,
+        alarms: Watch | None = None,
         tracker: Tracker | None = None,
         watcher: Watcher | None = None,
     ) -> None:

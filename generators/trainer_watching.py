@@ -10,47 +10,30 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from decoder.errors import RecipeError
 from decoder.runs.folder import RunFolder
+from generators.alarms import Watch
+from generators.evaluate_draw import draw
 from generators.model import GenerativeModel
 from generators.pictures import Split
-from generators.sample import drawing, sample
+from generators.sample import drawing
 from generators.sections import AlarmSection, Recipe
 from generators.trainer_average import Averages
 from generators.trainer_grid import draw_grid, plan_grid
 from generators.trainer_random import untouched_randomness
 
 
-class AlarmWatch(Protocol):
-    """What looks for alarms; `generators.alarms.Watch` is one."""
-
-    def look(
-        self, step: int, progress: float, samples: Tensor, losses: Mapping[str, float], figures: Mapping[str, float]
-    ) -> list[Any]:
-        """Alarms that ring at this evaluation."""
-
-    def quality(self, samples: Tensor) -> Mapping[str, float]:
-        """Figures of these samples, to be logged."""
-
-    def state(self) -> Any:
-        """What `restore` goes on from; data that torch.load(weights_only=True) reads."""
-
-    def restore(self, state: Any) -> None:
-        """Go on from a state."""
-
-
-def open_watch(recipe: Recipe, split: Split) -> AlarmWatch | None:
+def open_watch(recipe: Recipe, split: Split) -> Watch | None:
     """The alarms that the recipe asks for; None where it evaluates only at the end, or asks for none."""
     section: AlarmSection = recipe.alarms
     watched = (section.collapse, section.posterior_collapse, section.memorisation, section.overfitting)
     if not recipe.training.evaluate_every or not any(watched):
         return None
-    from generators.alarms import Watch
     from generators.judge import judge_for
 
     with untouched_randomness():
@@ -86,7 +69,7 @@ class Watching:
         averages: Averages,
         split: Split,
         folder: RunFolder,
-        alarms: AlarmWatch | None,
+        alarms: Watch | None,
     ) -> None:
         self._recipe, self._model, self._averages = recipe, model, averages
         self._split, self._folder, self._watch = split, folder, alarms
@@ -122,10 +105,9 @@ class Watching:
             if self._recipe.training.early_stop:
                 self._keep_best(step, figures)
             if self._watch is not None:
-                samples = self._watched()
-                for alarm in self._watch.look(step, progress, samples, losses, figures):
-                    self.rung.append(plain_alarm(alarm))
-                figures = {**figures, **self._watch.quality(samples)}
+                seen = self._watch.look(step, progress, self._watched(), losses, figures)
+                self.rung += [dataclasses.asdict(alarm) for alarm in seen.alarms]
+                figures = {**figures, **seen.quality}
         self.found = dict(figures)
         return self.found
 
@@ -155,17 +137,10 @@ class Watching:
             self._watch.restore(state["alarms"])
 
     def _watched(self) -> Tensor:
-        """Samples for the alarms, [n, channels, size, size]; translations are made of held-out pictures."""
-        section, test = self._recipe.evaluation, self._split.test
-        count = section.watched
-        images, captions = None, test.captions if "captions" in self._model.hears else ()
-        if self._model.shape.target_channels or captions:
-            count = min(count, len(test))
-        if self._model.shape.target_channels:
-            images = test.floats()[:count]
-        return sample(
-            self._model, count, captions=captions[:count], images=images, seed=section.seed + 1, **section.sampling
-        )
+        """Samples for the alarms, [n, channels, size, size], asked for as at the end, of another seed."""
+        section = self._recipe.evaluation
+        watched = dataclasses.replace(section, samples=section.watched, seed=section.seed + 1)
+        return draw(self._model, self._split, watched).images
 
     def _keep_best(self, step: int, figures: Mapping[str, float]) -> None:
         if "bound" not in figures:
@@ -176,8 +151,3 @@ class Watching:
             self.best = Best(figures["bound"], step, 0, dict(figures), weights)
         else:
             self.best.waited += 1
-
-
-def plain_alarm(alarm: Any) -> dict[str, Any]:
-    """An alarm as JSON."""
-    return {"kind": alarm.kind, "step": alarm.step, "text": alarm.text, "figures": dict(alarm.figures)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from generators.alarms import Watch
+from generators.alarms import Sighting, Watch
 from generators.pictures import Split
 from generators.sections import AlarmSection
 
@@ -36,7 +36,7 @@ def real(classes=10, count=200):
 
 
 def look(watch, samples=None, progress=0.5, losses=GAME, step=100, **figures):
-    return watch.look(step, progress, real() if samples is None else samples, losses, figures)
+    return watch.look(step, progress, real() if samples is None else samples, losses, figures).alarms
 
 
 def test_samples_of_four_of_ten_classes_are_a_collapse_and_it_says_what_was_seen_and_what_to_do(watch):
@@ -68,7 +68,10 @@ def test_no_collapse_is_told_before_the_warm_up_without_a_discriminator_or_of_to
     assert look(watch, real(2), progress=0.2) == []
     assert look(watch, real(2), losses={"all/loss": 1.0}) == []
     assert look(watch, real(2)[:20]) == []
-    assert Watch(AlarmSection(collapse=False), support.digits(), support.first()).look(1, 1, real(2), GAME, {}) == []
+    assert (
+        Watch(AlarmSection(collapse=False), support.digits(), support.first()).look(1, 1, real(2), GAME, {}).alarms
+        == []
+    )
 
 
 def test_an_alarm_rings_once_and_again_only_after_it_was_over(watch):
@@ -91,7 +94,13 @@ def test_translations_have_the_variety_of_what_they_are_made_of_and_ring_nothing
     split = support.digits()
     pairs = Split(*(replace(part, targets=part.images) for part in (split.train, split.test)))
     watch = Watch(AlarmSection(), pairs, support.first())
-    assert watch.look(1, 1.0, support.digits().train.floats()[:200], GAME, {}) == []
+    assert watch.look(1, 1.0, support.digits().train.floats()[:200], GAME, {}) == Sighting([], {})
+
+
+def test_the_quality_of_what_was_looked_at_is_told_also_before_the_warm_up(watch):
+    seen = watch.look(1, 0.0, real(4), GAME, {})
+    assert seen.alarms == [] and sorted(seen.quality) == ["fid", "modes", "recall"]
+    assert seen.quality["modes"] == 4 and seen.quality["fid"] > watch.look(2, 0.0, real(), GAME, {}).quality["fid"]
 
 
 def test_a_code_that_says_nothing_is_a_posterior_collapse():

@@ -3,7 +3,6 @@
 import importlib
 import json
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from PIL import Image
 from decoder.errors import RecipeError
 from decoder.runs.folder import alone
 from generators import families
+from generators.alarms import Alarm, Sighting
 from generators.errors import DataError
 from generators.model import load_model
 from generators.recipe import folder_of
@@ -177,26 +177,16 @@ def test_early_stopping_without_a_bound_is_refused(tmp_path, toys):
         train(made)
 
 
-@dataclass(frozen=True)
-class Alarm:
-    kind: str
-    step: int
-    text: str
-    figures: dict = field(default_factory=dict)
-
-
 class Watch:
     """Rings at its third look."""
 
     def __init__(self):
         self.seen = []
 
-    def quality(self, samples):
-        return {}
-
     def look(self, step, progress, samples, losses, figures):
         self.seen.append((step, progress, tuple(samples.shape), sorted(losses), figures))
-        return [Alarm("collapse", step, "3 of 10 modes are left", {"modes": 3.0})] if len(self.seen) == 3 else []
+        rung = [Alarm("collapse", step, "3 of 10 modes are left", {"modes": 3.0})] if len(self.seen) == 3 else []
+        return Sighting(rung, {})
 
     def state(self):
         return {"seen": len(self.seen)}

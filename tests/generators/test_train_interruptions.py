@@ -18,6 +18,7 @@ import torch
 from decoder.errors import CheckpointFailed, Diverged, Stopped, TrainingError
 from decoder.runs.checkpoints import is_whole, step_of
 from generators import families
+from generators.alarms import Alarm, Sighting
 from generators.recipe import folder_of, load_recipe
 from generators.train import train
 
@@ -131,15 +132,10 @@ class ThirdLook:
     def __init__(self):
         self.looks = 0
 
-    def quality(self, samples):
-        return {}
-
     def look(self, step, progress, samples, losses, figures):
-        from types import SimpleNamespace
-
         self.looks += 1
         text = f"{float(samples.sum()):.6f} {sorted(losses.items())}"
-        return [SimpleNamespace(kind="third", step=step, text=text, figures={})] if self.looks == 3 else []
+        return Sighting([Alarm("third", step, text)] if self.looks == 3 else [], {})
 
     def state(self):
         return {"looks": self.looks}
