@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         real = floor(split, judge, asked.count)
         print(f"\n{judge.name}; n={asked.count}; floor: FID {real.fid}, recall {real.recall}, coverage {real.coverage}")
         print(steps_table(study_steps(model, split, judge, ways, asked.count, asked.seed)), flush=True)
-        if getattr(model, "classes", 0) and not asked.short:
+        if "labels" in model.hears and not asked.short:
             print("\n" + guidance_table(study_guidance(model, split, judge, count=asked.count, seed=asked.seed)))
     return 0
 

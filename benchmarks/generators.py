@@ -55,7 +55,7 @@ def own(name: str) -> Read:
 
 
 def at(options: str, name: str) -> Read:
-    """A figure of the samples drawn with other options, see `DRAWN`."""
+    """A figure of the samples drawn with other options, see `WAYS`."""
     return lambda evaluation: evaluation.get("drawn", {}).get(options, {}).get(name)
 
 
@@ -82,7 +82,8 @@ BARS = (
     Bar("text_to_image-digits", "prompt accuracy", judged("accuracy"), 0.95, most=False),
     Bar("text_to_image-digits", "FID", judged("fid"), 6.0),
 )
-DRAWN = {"ddpm-digits": (("ddim-50", 50), ("ddim-10", 10))}
+WAYS = {"ddpm-digits": (("ddim", 50), ("ddim", 10))}
+"""Other ways to draw from a recipe's model: scheduler and steps."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,7 +139,7 @@ def _numbers(values: Sequence[float]) -> str:
 
 def _drawn(entry: Entry, full: bool) -> dict[str, dict[str, float]]:
     """Samples of a diffusion model with other numbers of steps; with `full` also by all 1,000."""
-    if entry.recipe.name not in DRAWN:
+    if entry.recipe.name not in WAYS:
         return {}
     from generators.data import load_pictures
     from generators.diffusion_study import study_steps
@@ -146,7 +147,7 @@ def _drawn(entry: Entry, full: bool) -> dict[str, dict[str, float]]:
     from generators.model import load_model
 
     split = load_pictures(entry.recipe.data)
-    ways = [("ddim", steps) for _, steps in DRAWN[entry.recipe.name]] + ([("ddpm", 1000)] if full else [])
+    ways = [*WAYS[entry.recipe.name], *([("ddpm", 1000)] if full else [])]
     rows = study_steps(load_model(entry.folder.model), split, judge_for(split.train), ways)
     found = {}
     for row in rows:

@@ -69,7 +69,7 @@ def _study(entry: Entry, told: Callable[[str], None]) -> Study:
     told(f"{entry.recipe.name}: drawing in several ways")
     model, split = open_model(entry.folder), load_pictures(entry.recipe.data)
     judge = judge_for(split.train)
-    guided = bool(getattr(model, "classes", 0))
+    guided = "labels" in model.hears
     return Study(
         entry.recipe.name, study_steps(model, split, judge), study_guidance(model, split, judge) if guided else ()
     )

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from decoder.runs import markdown
 from decoder.runs.metric_series import is_figure, read_lines
 from decoder.runs.page import page, picture, plots, table
 from decoder.runs.plots import COLOURS, draw
@@ -98,7 +99,7 @@ def to_markdown(entries: Sequence[Entry], found: Sequence[Row], studies: Sequenc
 
     parts = ["# Comparison", "\n".join(f"- {name}: {value}" for name, value in about(entries)), _reading(entries)]
     for head, body in _tables(found):
-        parts.append("## " + head[0] + "\n\n" + _markdown_table(["", *head[1:]], body))
+        parts.append("## " + head[0] + "\n\n" + markdown.table(["", *head[1:]], body))
     for study in studies:
         if study.steps:
             told = f"{study.steps[0].measures.n} pictures each, of the first seed's model, in the eyes of judge 1."
@@ -196,11 +197,6 @@ def _curves(
         axes.legend()
 
     return draw(title, lines)
-
-
-def _markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in body)])
 
 
 def _section(title: str, text: str) -> str:

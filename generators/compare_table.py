@@ -8,20 +8,9 @@ from typing import Any
 
 from generators.compare_runs import Entry
 from generators.metrics import FIGURES
+from generators.resamples import Figure
 
 JUDGES = ("first", "second")
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A figure over seeds: the mean, and lowest and highest; of one seed, its value and 95% interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +27,7 @@ class Row:
 
     name: str
     family: str
-    judged: Mapping[str, Mapping[str, Spread]]
+    judged: Mapping[str, Mapping[str, Figure]]
     parameters: float = 0.0
     steps: float = 0.0
     seconds: float = 0.0
@@ -54,12 +43,12 @@ def rows(entries: Sequence[Entry]) -> list[Row]:
     return [_floor(entries[0]), *(_row(name, found) for name, found in by_name.items())]
 
 
-def spread(values: Sequence[Mapping[str, float]]) -> Spread:
-    """Figures of several seeds (their own intervals are left out), or of one (its interval is kept)."""
+def spread(values: Sequence[Mapping[str, float]]) -> Figure:
+    """Of several seeds the mean, lowest and highest (their own intervals are left out); of one, its figure."""
     if len(values) == 1:
-        return Spread(values[0]["value"], values[0]["low"], values[0]["high"])
+        return Figure(**values[0])
     plain = [each["value"] for each in values]
-    return Spread(sum(plain) / len(plain), min(plain), max(plain))
+    return Figure(sum(plain) / len(plain), min(plain), max(plain))
 
 
 def figures_shown(found: Sequence[Row], judge: str) -> list[tuple[str, str]]:
@@ -91,7 +80,7 @@ def _row(name: str, entries: Sequence[Entry]) -> Row:
     )
 
 
-def _spreads(measures: Sequence[Mapping[str, Any]]) -> dict[str, Spread]:
+def _spreads(measures: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
     known = [key for key in FIGURES if all(isinstance(each.get(key), Mapping) for each in measures)]
     return {key: spread([each[key] for each in measures]) for key in known}
 

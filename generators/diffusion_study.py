@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from decoder.runs.markdown import table
 from generators.metrics import Measures, Reference, measure_against
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _row(
     begun = time.process_time()
     drawn: Tensor = sample(model, count, seed=seed, **options)
     seconds = time.process_time() - begun
-    labels = even_labels(count, model.shape.classes) if getattr(model, "classes", 0) else None
+    labels = even_labels(count, model.shape.classes) if "labels" in model.hears else None
     return StudyRow(name, steps, scale, seconds, measure_against(drawn, reference, labels))
 
 
@@ -129,19 +130,14 @@ def guidance_cells(rows: Sequence[StudyRow]) -> list[list[str]]:
 
 def steps_table(rows: Sequence[StudyRow]) -> str:
     """`steps_cells` as Markdown."""
-    return _markdown(STEPS_HEAD, steps_cells(rows))
+    return table(STEPS_HEAD, steps_cells(rows))
 
 
 def guidance_table(rows: Sequence[StudyRow]) -> str:
     """`guidance_cells` as Markdown."""
-    return _markdown(GUIDANCE_HEAD, guidance_cells(rows))
+    return table(GUIDANCE_HEAD, guidance_cells(rows))
 
 
 def _shown(row: StudyRow, *names: str) -> list[str]:
     found = [getattr(row.measures, name) for name in names]
     return ["" if figure is None else str(figure) for figure in found]
-
-
-def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from decoder.errors import RecipeError
 from decoder.runs.folder import RunFolder
+from decoder.runs.markdown import table
 from decoder.runs.record import read_object, write_whole
 from generators.metrics import FIGURES, Measures
 
@@ -139,18 +140,19 @@ def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
 def to_markdown(found: Evaluation) -> str:
     """Both judges' figures beside their floors, and what the family itself says, as a table."""
     judges = (found.first, found.second)
-    head = "| | " + " | ".join(f"judge {i}, n={j.measures.n} | real, n={j.floor.n}" for i, j in enumerate(judges, 1))
-    lines = [head + " |", "|---" * 5 + "|"]
-    for name, title in FIGURES.items():
-        cells = [getattr(each, name) for judge in judges for each in (judge.measures, judge.floor)]
-        if cells[0] is not None:
-            lines.append(f"| {title} | " + " | ".join("" if cell is None else str(cell) for cell in cells) + " |")
+    sides = [each for judge in judges for each in (judge.measures, judge.floor)]
+    head = [text for i, j in enumerate(judges, 1) for text in (f"judge {i}, n={j.measures.n}", f"real, n={j.floor.n}")]
+    rows = [
+        [title, *("" if (cell := getattr(side, name)) is None else str(cell) for side in sides)]
+        for name, title in FIGURES.items()
+        if getattr(sides[0], name) is not None
+    ]
     told = [
         f"- judge {i}: {j.judge}, {j.test_accuracy:.3f} right on held-out pictures" for i, j in enumerate(judges, 1)
     ]
     told += [f"- {name}: {value:.4g}" for name, value in found.figures.items()]
     told += [f"- {found.sampling_seconds:.1f} s to draw {found.samples} pictures ({_options(found)})"]
-    return "\n".join([*lines, "", *told]) + "\n"
+    return "\n".join([table(["", *head], rows), "", *told]) + "\n"
 
 
 def _judged(variant: Any, drawn: Drawn, split: Split, section: EvaluationSection) -> Judged:

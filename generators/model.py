@@ -99,7 +99,6 @@ class GenerativeModel(nn.Module):
         family: its name in `FAMILIES`.
         Config: a frozen dataclass of its own settings, all with defaults: what a recipe's `model:` may set.
         averaged: names of the submodules whose exponential moving average is sampled from.
-        figures: the range of `loss` figures is free; "loss" is required.
     """
 
     family: ClassVar[str] = ""
