@@ -16,7 +16,16 @@ from torch import Tensor
 
 from decoder.errors import RecipeError
 from generators.diffusion_network import PatchedUNet, UNetConfig
-from generators.diffusion_process import Prediction, Schedule, add_noise, min_snr_weight, scales, spread_times, target
+from generators.diffusion_process import (
+    Prediction,
+    Schedule,
+    add_noise,
+    held_out_error,
+    min_snr_weight,
+    scales,
+    spread_times,
+    target,
+)
 from generators.diffusion_sampling import asked_labels, draw, sampling_scheduler
 from generators.guidance import asked_scale, drop_labels, guided_within
 from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options
@@ -166,15 +175,11 @@ class Ddpm(GenerativeModel):
         """ "denoising_loss": the plain loss on held-out pictures. It is no bound on their likelihood, and comparable
         only between models of the same prediction and schedule.
         """
-        total, device = 0.0, self._device()
-        for index in torch.split(torch.arange(len(pictures)), 256):
-            batch = pictures.batch(index)
-            clean = batch.images.to(device)
-            noise = torch.randn(clean.shape, generator=generator).to(device)
-            times = self._times(spread_times(len(index), generator)).to(device)
-            labels = batch.labels.to(device) if self.classes and batch.labels is not None else None
-            total += float(self._errors(clean, noise, times, labels)[0].sum())
-        return {"denoising_loss": total / len(pictures)}
+
+        def errors(clean: Tensor, noise: Tensor, shares: Tensor, labels: Tensor | None) -> Tensor:
+            return self._errors(clean, noise, self._times(shares), labels if self.classes else None)[0]
+
+        return {"denoising_loss": held_out_error(pictures, generator, self._device(), errors)}
 
     def save(self, folder: Path) -> None:
         """As every family, and a pipeline of plain diffusers beside it where one can draw from this network."""

@@ -6,10 +6,13 @@ equation 4). Three predictions say the same of x_t: e, x_0, and v = a_t e - s_t 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+from generators.pictures import Pictures
 
 Prediction = Literal["epsilon", "sample", "v_prediction"]
 """diffusers' names of the predictions of noise, x_0 and v."""
@@ -60,3 +63,23 @@ def spread_times(count: int, generator: torch.Generator | None = None) -> Tensor
     """
     start = torch.rand((), generator=generator)
     return (start + torch.arange(count) / count) % 1
+
+
+def held_out_error(
+    pictures: Pictures,
+    generator: torch.Generator,
+    device: torch.device,
+    errors: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor],
+) -> float:
+    """The mean of `errors(clean, noise, shares of the time, labels)` [n] over held-out pictures.
+
+    Noise and times come from `generator`, so that models can be compared.
+    """
+    total = 0.0
+    for index in torch.split(torch.arange(len(pictures)), 256):
+        batch = pictures.batch(index)
+        noise = torch.randn(batch.images.shape, generator=generator)
+        shares = spread_times(len(index), generator)
+        labels = batch.labels.to(device) if batch.labels is not None else None
+        total += float(errors(batch.images.to(device), noise.to(device), shares.to(device), labels).sum())
+    return total / len(pictures)

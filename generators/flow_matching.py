@@ -16,7 +16,7 @@ from torch import Tensor
 
 from decoder.errors import RecipeError
 from generators.diffusion_network import PatchedUNet, UNetConfig
-from generators.diffusion_process import spread_times
+from generators.diffusion_process import held_out_error, spread_times
 from generators.diffusion_sampling import asked_labels, draw, sampling_scheduler
 from generators.guidance import asked_scale, drop_labels, guided_within
 from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_options
@@ -139,12 +139,9 @@ class FlowMatching(GenerativeModel):
     @torch.no_grad()
     def evaluate(self, pictures: Pictures, generator: torch.Generator) -> dict[str, float]:
         """ "flow_loss": the error of the velocity on held-out pictures; no bound, and not comparable to diffusion's."""
-        total, device = 0.0, next(self.network.parameters()).device
-        for index in torch.split(torch.arange(len(pictures)), 256):
-            batch = pictures.batch(index)
-            clean = batch.images.to(device)
-            noise = torch.randn(clean.shape, generator=generator).to(device)
-            labels = batch.labels.to(device) if self.classes and batch.labels is not None else None
-            times = spread_times(len(index), generator).to(device)
-            total += float(self._errors(clean, noise, times, labels).sum())
-        return {"flow_loss": total / len(pictures)}
+
+        def errors(clean: Tensor, noise: Tensor, shares: Tensor, labels: Tensor | None) -> Tensor:
+            return self._errors(clean, noise, shares, labels if self.classes else None)
+
+        device = next(self.network.parameters()).device
+        return {"flow_loss": held_out_error(pictures, generator, device, errors)}
