@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignment.overoptimisation import WINDOW
 from decoder.runs.metric_series import MOST_POINTS, Series
-from decoder.runs.plots import COLOURS, INK, draw
+from decoder.runs.plots import COLOURS, INK, draw, plot_series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,16 +59,9 @@ def draw_charts(series: Mapping[str, Series]) -> list[tuple[str, str]]:
 
 def _draw(title: str, shown: Mapping[str, Series], series: Mapping[str, Series]) -> str:
     def lines(axes: Axes) -> None:
-        for colour, (name, values) in zip(COLOURS, shown.items(), strict=False):
-            marker = "o" if len(values.steps) < 3 else None
-            axes.plot(values.steps, values.means, color=colour, label=name, marker=marker, markersize=3)
-            if values.merged:
-                axes.fill_between(values.steps, values.lows, values.highs, color=colour, alpha=0.2, linewidth=0)
-        if len(shown) > 1:
-            axes.legend()
+        plot_series(axes, shown)
         if spread := _spread(shown, series):
             axes.fill_between(*spread, color=COLOURS[0], alpha=0.15, linewidth=0)
-        axes.set_xlabel("step")
 
     return draw(title, lines)
 

@@ -11,7 +11,6 @@ checkpoint-N/
 from __future__ import annotations
 
 import json
-import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ import torch
 from alignment.errors import ModelError
 from decoder.runs.checkpoints import PARTIAL, clear_partial, failed, is_whole, publish
 from decoder.runs.folder import RunFolder
+from decoder.runs.random_states import random_states, set_random_states
 
 WEIGHTS, STATE, OPTIMIZER = "trained.safetensors", "state.json", "optimizer.pt"
 
@@ -48,7 +48,7 @@ def save(folder: RunFolder, state: dict[str, Any], model: Any, optimizer: Any, a
         aside.mkdir(parents=True)
 
     def write() -> None:
-        torch.save(_random_states(), aside / f"random-{accelerator.process_index}.pt")
+        torch.save(random_states(), aside / f"random-{accelerator.process_index}.pt")
         if main:
             _write(aside, state, accelerator.unwrap_model(model), optimizer)
 
@@ -86,7 +86,7 @@ def load(checkpoint: Path, model: Any, optimizer: Any, accelerator: Any) -> dict
     optimizer.load_state_dict(optimized)
     if accelerator.scaler is not None and "scaler" in state:
         accelerator.scaler.load_state_dict(state["scaler"])
-    _set_random_states(states)
+    set_random_states(states)
     return state
 
 
@@ -143,31 +143,6 @@ def _together(work: Callable[[], None] | None, folder: RunFolder, step: int, acc
     if accelerator.is_main_process:
         clear_partial(folder.path)
     raise failed(step, folder.path, fault or OSError("another process could not")) from fault
-
-
-def _random_states() -> dict[str, Any]:
-    import numpy as np
-
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
-    version, internal, next_gauss = random.getstate()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [str(kind), [int(key) for key in keys], int(position), int(has_gauss), float(gauss)],
-        "python": [version, list(internal), next_gauss],
-    }
-
-
-def _set_random_states(states: dict[str, Any]) -> None:
-    import numpy as np
-
-    torch.set_rng_state(states["torch"])
-    if states["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"])
-    kind, keys, position, has_gauss, gauss = states["numpy"]
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, gauss))
-    version, internal, next_gauss = states["python"]
-    random.setstate((version, tuple(internal), next_gauss))
 
 
 def _faults() -> tuple[type[Exception], ...]:

@@ -10,16 +10,14 @@ norm in the generator.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from generators.errors import DataError
 from generators.gan_conditional import ConditionalGenerator, ProjectionDiscriminator
 from generators.gan_losses import hinge_discriminator, hinge_generator, score_figures
-from generators.gan_model import DISCRIMINATOR, Gan, halvings, not_negative
-from generators.model import Conditions, DataShape, check_options, even_labels
+from generators.gan_model import DISCRIMINATOR, Gan, halvings
+from generators.model import DataShape, even_labels
 from generators.pictures import Batch
 
 
@@ -82,14 +80,3 @@ class BigGan(Gan):
             return {"loss": hinge_discriminator(real, fake), **score_figures(real, fake)}
         fake = self.discriminator(self.seen(self.decode(self.latent(len(images)), labels)), labels)
         return {"loss": hinge_generator(fake)}
-
-    @torch.no_grad()
-    def sample(self, conditions: Conditions, generator: torch.Generator, **options: Any) -> Tensor:
-        """Pictures of the labels that are asked for, or of all in turn.
-
-        Options:
-            truncation: latents lie within it; 0 for all (`latent`).
-        """
-        check_options(options, self.options)
-        z = self.latent(conditions.count, generator, not_negative(options, "truncation", 0.0))
-        return self.decode(z, conditions.labels).clamp(-1, 1)

@@ -71,14 +71,14 @@ class Gan(GenerativeModel):
 
     @torch.no_grad()
     def sample(self, conditions: Conditions, generator: torch.Generator, **options: Any) -> Tensor:
-        """Pictures of latents drawn by `generator`.
+        """Pictures of latents drawn by `generator`, of the labels that are asked for where the family has classes.
 
         Options:
             truncation: latents lie within it; 0 for all (`latent`).
         """
         check_options(options, self.options)
         z = self.latent(conditions.count, generator, not_negative(options, "truncation", 0.0))
-        return self.decode(z).clamp(-1, 1)
+        return self.decode(z, conditions.labels).clamp(-1, 1)
 
 
 def check_numbers(config: Any) -> None:

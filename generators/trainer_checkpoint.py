@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from decoder.errors import TrainingError
 from decoder.runs.checkpoints import PARTIAL, STATE, clear_partial, failed, is_whole, publish, readable
 from decoder.runs.folder import RunFolder
+from decoder.runs.random_states import random_states, set_random_states
 from generators.model import WEIGHTS
 from generators.trainer_accelerator import summed
-from generators.trainer_random import random_states, set_random_states
 
 KEPT = 2
 """Checkpoints that stay: the last, and the one before in case the last is damaged."""

@@ -12,6 +12,7 @@ import torch
 from decoder.errors import CheckpointFailed, HearthError, RecipeError, Stopped, TrainingError
 from decoder.runs.checkpoints import clear_partial, last_whole, step_of
 from decoder.runs.folder import RunFolder, alone, check_run, open_run
+from decoder.runs.random_states import untouched_randomness
 from decoder.runs.stop_signal import stop_on_signal
 from decoder.runs.tracking import check_tracking, open_tracker
 from generators.data import load_pictures
@@ -28,7 +29,6 @@ from generators.trainer_checks import check_data, check_same_data, check_trainin
 from generators.trainer_grid import plan_grid
 from generators.trainer_loop import Trainer
 from generators.trainer_progress import Watcher
-from generators.trainer_random import untouched_randomness
 from generators.trainer_result import leave_result, parameter_counts
 from generators.trainer_watching import open_watch
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from decoder.errors import RecipeError
 from decoder.runs.folder import RunFolder
+from decoder.runs.random_states import untouched_randomness
 from generators.alarms import Watch
 from generators.evaluate_draw import draw
 from generators.model import GenerativeModel
@@ -25,7 +26,6 @@ from generators.sample import drawing
 from generators.sections import AlarmSection, Recipe
 from generators.trainer_average import Averages
 from generators.trainer_grid import draw_grid, plan_grid
-from generators.trainer_random import untouched_randomness
 
 
 def open_watch(recipe: Recipe, split: Split) -> Watch | None:

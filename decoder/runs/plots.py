@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from decoder.errors import MissingExtra
@@ -15,6 +15,8 @@ from decoder.errors import MissingExtra
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from decoder.runs.metric_series import Series
 
 INK = "#010203"
 """Stands for the page's own text colour, which is put in its place."""
@@ -45,6 +47,18 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.4,
     "path.simplify": True,
 }
+
+
+def plot_series(axes: Axes, shown: Mapping[str, Series]) -> None:
+    """Figures over steps, each with the spread of the values that its points stand for."""
+    for colour, (name, values) in zip(COLOURS, shown.items(), strict=False):
+        marker = "o" if len(values.steps) < 3 else None
+        axes.plot(values.steps, values.means, color=colour, label=name, marker=marker, markersize=3)
+        if values.merged:
+            axes.fill_between(values.steps, values.lows, values.highs, color=colour, alpha=0.2, linewidth=0)
+    if len(shown) > 1:
+        axes.legend()
+    axes.set_xlabel("step")
 
 
 def draw(title: str, lines: Callable[[Axes], None], width: float = 5.0, height: float = 2.9) -> str:

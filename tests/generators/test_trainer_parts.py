@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from decoder.errors import RecipeError
+from decoder.runs.random_states import random_states, set_random_states, untouched_randomness
 from generators.model import DataShape, GenerativeModel, Phase
 from generators.pictures import Pictures
 from generators.sections import TrainingSection
@@ -19,7 +20,6 @@ from generators.trainer_figures import LINES, Meter
 from generators.trainer_optimizers import Optimizers, learning_rate_factor
 from generators.trainer_order import Order, Stream
 from generators.trainer_progress import eta, share_done
-from generators.trainer_random import random_states, set_random_states, untouched_randomness
 
 
 @dataclass(frozen=True)
