@@ -39,6 +39,8 @@ def pytest_collection_modifyitems(items):
         group = "vllm" if "vllm_server" in item.fixturenames else str(item.path)
         if item.path.name in JUDGED:
             group = "judge"
+        if group != "vllm" and "chromium" in item.fixturenames:
+            group = "browser"
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -17,9 +17,10 @@ from rag.types import Answer, Citation
 from ui.api.citations import annotate, evidence, message_text, without_sources
 from ui.api.errors import ApiRefusal
 from ui.api.fields import items
-from ui.api.gate import TokenBucket, is_loopback
+from ui.api.gate import TokenBucket
 from ui.api.keys import LOCAL, Keys, parse_keys, read_keys
 from ui.api.requests import read_chat
+from ui.loopback import is_loopback
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "sk-test-0123456789abcdef"

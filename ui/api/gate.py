@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -130,14 +129,6 @@ class Gate:
         origin = headers.get("origin")
         if origin is not None and origin not in self._origins:
             raise ApiRefusal(403, "web pages may not ask; allow them with --cors-origin", "forbidden_origin")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host`."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _host_name(header: str) -> str:

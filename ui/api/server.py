@@ -9,8 +9,8 @@ from typing import Any
 import uvicorn
 
 from decoder.errors import ServiceError, UsageError
-from ui.api.gate import is_loopback
 from ui.api.keys import VARIABLE, Keys
+from ui.loopback import is_loopback
 
 STEP = "serving the API"
 GRACE_SECONDS = 10

@@ -28,6 +28,7 @@ COMMANDS = {
     "generate": "Make pictures: train, sample, judge and compare models, or draw from a prompt.",
     "agent": "Give an agent a task and see each of its steps.",
     "mcp": "Serve knowledge bases, tools and an agent by the Model Context Protocol.",
+    "ui": "Open chat, knowledge, agents, prompts, alignment, pictures and health in a browser.",
     "api": "Serve knowledge bases and the decoder to whatever speaks OpenAI's protocol.",
     "feedback": "Look at what people said of answers, and make it data to train on.",
     "models": "List, serve, measure, promote and roll back what was trained.",

@@ -1,0 +1,75 @@
+"""What all sessions share in this process: the embedding model, open knowledge bases, decoders. Loaded once.
+
+A knowledge base is given for as long as the process lives, so pages never close one. `let_go` closes one that is to
+be deleted.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ui.cli import wiring
+from ui.cli.wiring import DecoderChoice
+
+if TYPE_CHECKING:
+    from decoder.base import Decoder
+    from rag.knowledge import KnowledgeBase
+
+_lock = threading.RLock()
+_bases: dict[str, KnowledgeBase] = {}
+_decoders: dict[DecoderChoice, Decoder] = {}
+
+
+def knowledge_base(name: str) -> KnowledgeBase:
+    """The knowledge base of this full name, without a decoder; safe to share between threads.
+
+    Raises UsageError for an impossible name.
+    """
+    with _lock:
+        if name not in _bases:
+            beside = next(iter(_bases.values()), None)
+            _bases[name] = wiring.open_knowledge_base(name, beside=beside)
+        return _bases[name]
+
+
+def let_go(name: str) -> None:
+    """Close a knowledge base, as before it is deleted."""
+    with _lock:
+        base = _bases.pop(name, None)
+    if base is not None:
+        base.close()
+
+
+def decoder(choice: DecoderChoice = DecoderChoice()) -> Decoder | None:  # noqa: B008  # frozen
+    """The decoder that is meant, kept for all who mean it; None where there is none (looked for again next time).
+
+    Raises UsageError as `wiring.find_decoder`.
+    """
+    with _lock:
+        found = _decoders.get(choice)
+        if found is None:
+            found = wiring.find_decoder(choice)
+            if found is not None:
+                _decoders[choice] = found
+        return found
+
+
+def forget_decoders() -> None:
+    """Look for decoders anew, as after a server was started or stopped. Those in use are closed by nobody."""
+    with _lock:
+        _decoders.clear()
+
+
+def warm() -> None:
+    """Load the embedding model in the background, so that the first question need not wait."""
+    threading.Thread(target=_load, name="hearth-ui-warm", daemon=True).start()
+
+
+def _load() -> None:
+    from contextlib import suppress
+
+    from decoder.errors import HearthError
+
+    with suppress(HearthError):
+        knowledge_base(wiring.DEFAULT).embedder.embed_query("ready")

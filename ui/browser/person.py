@@ -1,0 +1,84 @@
+"""Who looks at the page: nobody in particular, or whom sign-in or a trusted proxy names.
+
+People see their own conversations, knowledge bases and feedback. Without sign-in there is one person, who sees all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import streamlit as st
+
+from ui.browser.settings import ui_settings
+
+LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody.
+
+    Attributes:
+        id: what their things are kept under; empty where nobody signs in.
+        name: to show.
+        admin: may train, serve models and look at the machine.
+    """
+
+    id: str = ""
+    name: str = ""
+    admin: bool = True
+
+    @property
+    def prefix(self) -> str:
+        """What the names of their knowledge bases begin with."""
+        return f"u{hashlib.sha256(self.id.encode()).hexdigest()[:10]}-" if self.id else ""
+
+    def own(self, names: list[str]) -> list[str]:
+        """Those of these knowledge bases that are theirs, by full name."""
+        return [name for name in names if name.startswith(self.prefix)]
+
+    def shown(self, knowledge_base: str) -> str:
+        """The name of a knowledge base as they gave it."""
+        return knowledge_base.removeprefix(self.prefix)
+
+
+def sign_in_configured() -> bool:
+    """Streamlit's secrets hold an [auth] section."""
+    try:
+        return "auth" in st.secrets
+    except FileNotFoundError:
+        return False
+
+
+def signed_in() -> bool:
+    """Whether a page may be shown: nobody has to sign in, or somebody has."""
+    if ui_settings().trusted_header:
+        return bool(_header())
+    return not sign_in_configured() or bool(st.user.is_logged_in)
+
+
+def person() -> Person:
+    """Who looks at this page; `signed_in` was asked before."""
+    if ui_settings().trusted_header:
+        return _named(_header(), _header())
+    if not sign_in_configured():
+        return Person()
+    claims = st.user.to_dict()
+    name = str(claims.get("name") or claims.get("email") or claims.get("sub"))
+    found = _named(f"{claims.get('iss', '')}|{claims['sub']}", name[:LONGEST])
+    verified = str(claims.get("email", "")) if claims.get("email_verified") else ""
+    return Person(found.id, found.name, _is_admin(found.id, verified))
+
+
+def _header() -> str:
+    return (st.context.headers.get(ui_settings().trusted_header) or "").strip()[:LONGEST]
+
+
+def _named(identity: str, name: str) -> Person:
+    return Person(identity, name, _is_admin(identity))
+
+
+def _is_admin(*names: str) -> bool:
+    admins = [each.strip() for each in ui_settings().admins.split(",") if each.strip()]
+    return not admins or any(name in admins for name in names if name)

@@ -1,0 +1,9 @@
+"""The page "prompts"."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui.browser.strings import say
+
+st.title(say("app.prompts"))
