@@ -33,7 +33,13 @@ def show_after(job: Job) -> None:
                     on_click=_go_on,
                     args=(job,),
                 )
-            st.button(say("agents.new"), key="agents-new-below", icon=":material/add:", on_click=open_form)
+            st.button(
+                say("agents.new"),
+                key="agents-new",
+                type="primary" if recording is not None and recording.ended is not None else "secondary",
+                icon=":material/add:",
+                on_click=open_form,
+            )
             replay = recording is not None and st.button(
                 say("agents.replay"), key="agents-replay", icon=":material/replay:", help=say("agents.replay_help")
             )
@@ -41,8 +47,9 @@ def show_after(job: Job) -> None:
             _replay(job)
         if recording is not None:
             _fork(job, recording)
-            _downloads(job, recording)
-        _remove(job)
+            _keep_or_remove(job, recording)
+        else:
+            _remove(job)
 
 
 def _go_on(job: Job) -> None:
@@ -81,7 +88,7 @@ def _fork(job: Job, recording: Recording) -> None:
             st.rerun()
 
 
-def _downloads(job: Job, recording: Recording) -> None:
+def _keep_or_remove(job: Job, recording: Recording) -> None:
     from agents.outline import to_html
 
     path = agent_runs.transcript_of(job)
@@ -104,6 +111,7 @@ def _downloads(job: Job, recording: Recording) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
+        _remove(job)
 
 
 def _remove(job: Job) -> None:

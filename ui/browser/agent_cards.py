@@ -69,8 +69,13 @@ def steps_done(events: Iterable[Event]) -> int:
 
 
 def call_json(arguments: object) -> str:
-    """A call's arguments, whole, as they are shown."""
-    return json.dumps(arguments, ensure_ascii=False, indent=2, default=str)
+    """A call's arguments, whole, as they are shown: what is invisible or turns text around is written as \\uXXXX."""
+    text = json.dumps(arguments, ensure_ascii=False, indent=2, default=str)
+    return "".join(each if each.isprintable() or each == "\n" else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    return json.dumps(character)[1:-1]
 
 
 def _team(events: list[Event], call_id: str) -> Card:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
-from decoder.errors import UsageError
+from decoder.errors import ConstraintIgnored, ConstraintRefused, UsageError
 from ui.browser import jobs
 from ui.browser.agent_asking import asker
 from ui.browser.agent_making import agent_for, decoder_choice, offered
@@ -20,6 +20,7 @@ from ui.cli import wiring
 if TYPE_CHECKING:
     from agents import Agent, Event
 
+AS_TEXT = "Use a server that enforces them (vLLM), or choose under More to ask for actions as text"
 LONGEST_THOUGHT = 4_000
 """Characters of a thought that are shown while it is written; the end of it, if it is longer."""
 
@@ -37,7 +38,10 @@ def run(spec: Mapping[str, Any], job: Running) -> Mapping[str, Any]:
         agent = agent_for(asked, decoder, tools, asker(job.folder, 60.0 * ui_settings().approval_minutes))
         job.tell(now=True, began=time.time())
         events = stack.enter_context(closing(_happening(agent, asked, job)))
-        return _followed(events, job)
+        try:
+            return _followed(events, job)
+        except (ConstraintIgnored, ConstraintRefused) as error:
+            raise type(error)(error.step, error.cause, AS_TEXT) from error
 
 
 def _happening(agent: Agent, asked: AgentSpec, job: Running) -> Generator[Event]:

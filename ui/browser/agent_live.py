@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui.browser import agent_asking, agent_runs
 from ui.browser.agent_asking import Ask
-from ui.browser.agent_cards import call_json, cards
+from ui.browser.agent_cards import Card, call_json, cards
 from ui.browser.agent_shown import ICONS, show_cards
 from ui.browser.agent_spec import spec_of
 from ui.browser.agent_status import line
@@ -49,17 +49,27 @@ def _show(job: Job) -> None:
     with st.container(border=True, gap="small"):
         st.markdown(f":material/task_alt: **{say('agents.card_task')}**")
         st.text(task or job.title)
+    ask = agent_asking.pending(job.folder) if job.going else None
     if recording is not None:
-        show_cards(cards(recording.events))
+        show_cards(_before(cards(recording.events), ask))
     if job.going:
-        _now(job)
+        _now(job, ask)
     else:
         show_end(job)
 
 
-def _now(job: Job) -> None:
+def _before(shown: list[Card], ask: Ask | None) -> list[Card]:
+    """All but the call that is asked about, which is shown whole with its buttons."""
+    if ask is None:
+        return shown
+    shown = shown[:-1] if shown and shown[-1].kind == "asked" else shown
+    same = shown and shown[-1].kind == "action" and shown[-1].text == call_json(ask.arguments)
+    return shown[:-1] if same else shown
+
+
+def _now(job: Job, ask: Ask | None) -> None:
     """What happens at this moment: a call that waits for a yes, or a thought as it is written."""
-    if (ask := agent_asking.pending(job.folder)) is not None:
+    if ask is not None:
         _approval(job, ask)
     elif thought := str(job.progress.get("thought") or ""):
         with st.container(border=True, gap="small"):

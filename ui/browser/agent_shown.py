@@ -28,6 +28,11 @@ ICONS = {
 }
 REMARKS = ("asked", "approved", "refused", "hint", "resumed", "ended")
 """Shown as a line and not as a card."""
+BY = {
+    "approver": "agents.by_you",
+    "no approver": "agents.by_setting",
+    "no answer in time": "agents.by_time",
+}
 SHORT = 1_500
 """Characters of a result that are shown before "show all"."""
 TALL = 420
@@ -88,5 +93,6 @@ def _headline(card: Card) -> str:
 
 
 def _remark(card: Card) -> str:
-    said = [plain(each) for each in (card.name, card.note, card.text) if each]
-    return " · ".join([say(f"agents.card_{card.kind}"), *said])
+    note = say(BY[card.note]) if card.note in BY else plain(card.note)
+    said = [plain(card.name), note, plain(card.text)]
+    return " · ".join([say(f"agents.card_{card.kind}"), *filter(None, said)])

@@ -13,8 +13,8 @@ from ui.browser.person import person
 from ui.browser.problems import problems_shown
 from ui.browser.strings import say
 
-st.title(say("app.agents"))
 who = person()
+st.title(say("app.agents"))
 job = chosen(who.id)
 if job is None:
     st.write(say("agents.what"))
