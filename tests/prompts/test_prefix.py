@@ -16,7 +16,9 @@ def the_prompt(system, user, *variables):
 
 
 def test_the_prefix_ends_where_the_first_volatile_value_begins():
-    prompt = the_prompt("Be {{ tone }}.", "Question: {{ question }}", Variable("question"), Variable("tone", stable=True))
+    prompt = the_prompt(
+        "Be {{ tone }}.", "Question: {{ question }}", Variable("question"), Variable("tone", stable=True)
+    )
     values = {"question": "Why?", "tone": "brief"}
     prefix = stable_prefix(prompt, values)
     assert prefix == Prefix(whole=1, characters=len("Question: "))

@@ -11,7 +11,12 @@ from prompts.variables import REQUIRED, Variable
 
 STEP = "reading values"
 AS_JSON = frozenset({"array", "object", "messages", "examples"})
-_READ: Mapping[str, Callable[[str], Any]] = {"integer": int, "number": float, "string": str}
+_READ: Mapping[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": float,
+    "string": str,
+    "boolean": lambda text: {"true": True, "false": False}[text],
+}
 
 
 def written(variable: Variable) -> str:
@@ -28,7 +33,7 @@ def value_of(variable: Variable, text: str) -> Any:
         return _untrusted(text)
     try:
         return json.loads(text) if variable.type in AS_JSON else _READ[variable.type](text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         how = "JSON" if variable.type in AS_JSON else f"a value of type {variable.type}"
         raise UsageError(STEP, f"{variable.name} is no {how}", "Mend it, or put the example back") from error
 
