@@ -10,7 +10,7 @@ from ui.cli.checks import Row
 from ui.cli.main import new_app
 from ui.cli.options import Debug, Json
 from ui.cli.output import print_json, print_text
-from ui.cli.text import clean_line
+from ui.text_cleaning import clean_line
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
