@@ -137,9 +137,9 @@ def live(live_home, mock_decoder):
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """Debian's Chromium, headless."""
+    """Debian's Chromium, headless. Ended with its module: while playwright lives, nothing async runs in its thread."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if found is None:

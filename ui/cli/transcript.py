@@ -10,7 +10,7 @@ from pathlib import Path
 from decoder.errors import UsageError
 from ui.cli.output import as_data
 from ui.cli.session import Turn
-from ui.cli.text import clean, clean_line
+from ui.text_cleaning import clean, clean_line
 
 STEP = "saving the chat"
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|])")
