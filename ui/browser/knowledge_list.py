@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ICONS = {"ready": "✓", "words": "…", "duplicate": "=", "archive": "▤", "failed": "✗", "old": "!"}
+FAILED = ("failed", "old")
 MOST_HEIGHT = 420
+MOST_FAILURES = 200
 
 
 def show_documents(kb_name: str, writing: bool) -> None:
@@ -37,6 +39,7 @@ def show_documents(kb_name: str, writing: bool) -> None:
             say("knowledge.no_documents_yet" if writing else "knowledge.no_documents"), icon=":material/upload_file:"
         )
         return
+    _show_failures(held)
     chosen = _choose(kb_name, held)
     if not chosen:
         st.caption(say("knowledge.choose_documents"))
@@ -45,8 +48,15 @@ def show_documents(kb_name: str, writing: bool) -> None:
     if len(chosen) == 1 and chosen[0].known:
         show_preview(kb_name, chosen[0])
     for row in chosen:
-        if row.reason:
+        if row.status in FAILED:
             st.text(say("knowledge.reason", name=row.name, reason=row.reason))
+
+
+def _show_failures(held: Sequence[Row]) -> None:
+    failed = [row for row in held if row.status in FAILED]
+    if failed:
+        with st.expander(say("knowledge.failed_list", n=len(failed)), icon=":material/error:"):
+            st.text("\n".join(say("knowledge.reason", name=row.name, reason=row.reason) for row in failed[:MOST_FAILURES]))
 
 
 def _choose(kb_name: str, held: Sequence[Row]) -> list[Row]:
@@ -72,11 +82,11 @@ def table(held: Sequence[Row]) -> pd.DataFrame:
     columns = {
         "name": [row.name for row in held],
         "status": [f"{ICONS[row.status]} {say(f'knowledge.status_{row.status}')}" for row in held],
-        "reason": [row.reason for row in held],
         "kind": [row.kind for row in held],
         "passages": [row.passages for row in held],
         "size": [_size(row.size) for row in held],
         "modified": [row.modified.strftime("%Y-%m-%d %H:%M") if row.modified else "" for row in held],
+        "reason": [row.reason for row in held],
     }
     return pd.DataFrame({say(f"knowledge.column_{name}"): values for name, values in columns.items()})
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left", "triangle-right")
 """One a document; the documents with fewer passages share the last."""
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#8a8a8a")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b68ee", "#8a8a8a")
 """Of Okabe and Ito where they have one: told apart by people who see colours otherwise."""
 WORDS = 90
 LONGEST = 40
