@@ -59,7 +59,13 @@ def signed_in() -> bool:
 
 
 def person() -> Person:
-    """Who looks at this page; `signed_in` was asked before."""
+    """Who looks at this page. Whoever has not signed in sees no more of it.
+
+    The navigation asks before, but until it has run once in a process, Streamlit shows the files of a folder called
+    `pages` by themselves.
+    """
+    if not signed_in():
+        st.stop()
     if ui_settings().trusted_header:
         return _named(_header(), _header())
     if not sign_in_configured():
