@@ -10,10 +10,11 @@ FOUND = """() => {
         ran: window.pwned === undefined ? [] : ["script"],
         nodes: all(inApp(["script", "iframe", "object", "embed", "form", "base", "meta", "link", "style", "video",
             "audio", "math", "marquee", "foreignObject", ".katex", ".mermaid", "[srcdoc]", "[srcset]", "[ping]",
-            ".stMarkdownColoredText", ".stMarkdownColoredBackground", ".stMarkdownBadge", ".stMarkdownShimmer"])).map(short),
+            ".stMarkdownColoredText", ".stMarkdownColoredBackground", ".stMarkdownBadge",
+            ".stMarkdownShimmer"])).map(short),
         handlers: all("*").filter((node) => [...node.attributes].some((each) => each.name.startsWith("on"))).map(short),
         links: all(".stApp [href], .stApp [action], .stApp [formaction]").map((node) => node.href || node.action),
-        pictures: all(".stApp img, .stApp image, .stApp source").map((node) => node.src || node.outerHTML.slice(0, 200)),
+        pictures: all(".stApp img, .stApp image, .stApp source").map((node) => node.src || short(node)),
     };
 }"""
 
