@@ -123,7 +123,7 @@ def test_what_cannot_be_meant_is_refused(here, wrong):
 
 
 def test_an_address_that_cannot_be_fetched_is_listed(here):
-    report, told = here(urls=["http://127.0.0.1:9/secret"])
+    report, _ = here(urls=["http://127.0.0.1:9/secret"])
     assert list(report["failed"]) == ["http://127.0.0.1:9/secret"]
 
 

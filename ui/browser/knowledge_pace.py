@@ -17,7 +17,7 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._step = clock, ""
-        self._then, self._done, self._total = 0.0, 0, 0
+        self._then, self._done, self._newest, self._total = 0.0, 0, 0, 0
         self.rate: float | None = None
 
     def at(self, step: str, done: int, total: int) -> None:
@@ -25,7 +25,7 @@ class Pace:
         now = self._clock()
         if step != self._step or done < self._done:
             self._step, self._then, self._done, self.rate = step, now, done, None
-        self._total = total
+        self._newest, self._total = done, total
         passed = now - self._then
         if passed < SOONEST or done == self._done:
             return
@@ -38,4 +38,4 @@ class Pace:
         """Seconds until the step is done; None while nobody knows."""
         if not self.rate or self._total <= 0:
             return None
-        return max(0.0, (self._total - self._done) / self.rate)
+        return max(0.0, (self._total - self._newest) / self.rate)

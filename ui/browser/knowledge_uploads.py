@@ -46,12 +46,15 @@ class Uploaded(Protocol):
     """What Streamlit's file uploader gives."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As the browser says, which may say anything; in a folder, its path there."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Bytes."""
 
-    def getvalue(self) -> bytes: ...
+    def getvalue(self) -> bytes:
+        """All of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,11 @@ def shown_name(source: str) -> str:
         if inside != source and len(pieces) == parts + 1:
             return pieces[-1]
     return source
+
+
+def is_upload(source: str) -> bool:
+    """Whether a document was uploaded here, alone or in an archive."""
+    return source.startswith(f"{source_of(uploads_folder())}/")
 
 
 def remove_upload(source: str, kb_name: str) -> bool:
