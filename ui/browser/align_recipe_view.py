@@ -58,6 +58,8 @@ def _fill(recipe_id: str) -> None:
             st.session_state.setdefault(f"align_{name}", draft[name])
         return
     form, rest = align_recipes.take_out(align_recipes.values_of(recipe_id))
+    if "rows" in asked:
+        rest = align_recipes.for_rows(rest, asked["rows"])
     model = form.model
     if not usable(model) and "pretrain" not in str(rest.get("stage")):
         model = next(iter(served().values()), model)
