@@ -58,6 +58,8 @@ def _fill(recipe_id: str) -> None:
             st.session_state.setdefault(f"align_{name}", draft[name])
         return
     form, rest = align_recipes.take_out(align_recipes.values_of(recipe_id))
+    if "rows" in asked:
+        rest = align_recipes.for_rows(rest, asked["rows"])
     model = form.model
     if not usable(model) and "pretrain" not in str(rest.get("stage")):
         model = next(iter(served().values()), model)
@@ -139,7 +141,9 @@ def _buttons(recipe_id: str, recipe: Recipe | None) -> None:
         return
     with problems_shown():
         if begin:
-            begin_run(recipe)
+            output = begin_run(recipe)
+            st.session_state.pop(DRAFT, None)
+            go("runs", align_run=output)
         if look:
             values = as_plain(recipe) | {"output": str(align_recipes.output_of(recipe.name))}
             align_look_view.start(values, measure=True, rows=(0, 1, 2), key="recipe")
@@ -149,10 +153,9 @@ def _buttons(recipe_id: str, recipe: Recipe | None) -> None:
             st.toast(say("alignment.saved", name=plain(saved.removeprefix(align_recipes.OWN))))
 
 
-def begin_run(recipe: Recipe) -> None:
-    """Start it as a job of its own folder, and watch it. Raises RecipeError, UsageError, ServiceError."""
-    output = align_recipes.output_of(recipe.name)
-    values = as_plain(recipe) | {"output": str(output)}
-    jobs.start("align", recipe.name, {"recipe": values, "output": str(output), "resume": False}, person().id)
-    st.session_state.pop(DRAFT, None)
-    go("runs", align_run=str(output))
+def begin_run(recipe: Recipe) -> str:
+    """Start it as a job with a folder of its own; the folder. Raises RecipeError, UsageError, ServiceError."""
+    output = str(align_recipes.output_of(recipe.name))
+    values = as_plain(recipe) | {"output": output}
+    jobs.start("align", recipe.name, {"recipe": values, "output": output, "resume": False}, person().id)
+    return output
