@@ -18,11 +18,11 @@ define install_torch
   else $(1)/bin/python -m pip install -qq torch==2.13.0; fi; fi
 endef
 
-.PHONY: help chat test lint bench align generate vllm ui clean
+.PHONY: help chat test lint bench align generate vllm ui screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 chat: $(VENV)/.rag ## chat with a knowledge base; DOCS=path for your own files, Q="question" for one answer
 	@$(BIN)/hearth $(if $(Q),ask,chat) --docs "$$DOCS" $(if $(Q),-- "$$Q")
@@ -43,8 +43,11 @@ generate: $(VENV)/.generate ## add what making pictures needs: `hearth generate`
 
 vllm: $(VENV_VLLM)/.installed ## make the environment that `hearth serve` runs vLLM in
 
-ui: ## the browser front end (being built)
-	@echo "The Streamlit front end is being built. Until then: make chat"; exit 2
+ui: $(VENV)/.ui ## the whole house in a browser, on this machine alone
+	@$(BIN)/hearth ui
+
+screenshots: $(VENV)/.dev ## pictures of every page, light and dark, for the docs; needs Chromium
+	@$(BIN)/python docs/screenshots.py
 
 clean: ## remove the environments and caches; knowledge bases stay
 	rm -rf $(VENV) $(VENV_VLLM) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -65,6 +68,10 @@ $(VENV)/.align: $(VENV)/.rag $(INPUTS)
 $(VENV)/.generate: $(VENV)/.rag $(INPUTS)
 	@echo "Adding what making pictures needs to .venv ..."
 	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[generate,agents]' && touch $@
+
+$(VENV)/.ui: $(VENV)/.rag $(INPUTS)
+	@echo "Adding what the browser needs to .venv ..."
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[ui]' && touch $@
 
 $(VENV)/.dev: $(VENV)/.rag $(INPUTS)
 	@echo "Adding the developer's tools to .venv ..."

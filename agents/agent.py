@@ -218,6 +218,34 @@ class Agent:
 
         return await last_result(forked(self, transcript, step, task, to, tuple(listeners)))
 
+    def fork_stream(
+        self,
+        transcript: Source,
+        step: int,
+        *,
+        task: str | None = None,
+        to: str | PathLike[str] | None = None,
+        listeners: Iterable[Listener] = (),
+    ) -> Iterator[Event]:
+        """`afork_stream` for code without an event loop."""
+        return iterate_sync(self.afork_stream(transcript, step, task=task, to=to, listeners=listeners))
+
+    async def afork_stream(
+        self,
+        transcript: Source,
+        step: int,
+        *,
+        task: str | None = None,
+        to: str | PathLike[str] | None = None,
+        listeners: Iterable[Listener] = (),
+    ) -> AsyncIterator[Event]:
+        """As `afork`, yielding what happens after the shared events: `Resumed` first. Raises as it."""
+        from agents.resume import forked
+
+        async with aclosing(forked(self, transcript, step, task, to, tuple(listeners))) as happening:
+            async for event in happening:
+                yield event
+
     async def _events(
         self, task: str, after: After, listeners: Iterable[Listener], deltas: bool, meter: Meter | None = None
     ) -> AsyncIterator[Event]:

@@ -22,17 +22,8 @@ from typing import Any
 
 from decoder.errors import HearthError, Stopped
 from decoder.runs.record import read_object, write_whole
+from ui.browser.job_kinds import KINDS
 
-KINDS = {
-    "agent": "ui.browser.agent_job",
-    "align": "ui.browser.align_job",
-    "draw": "ui.browser.picture_draw_job",
-    "index": "ui.browser.knowledge_job",
-    "pictures": "ui.browser.picture_train_job",
-    "prompts": "ui.browser.prompt_job",
-    "promote": "ui.browser.align_promote_job",
-    "serve": "ui.browser.health_serve_job",
-}
 TELL_SECONDS = 0.25
 
 

@@ -43,7 +43,7 @@ class Job:
     """A job as it is now.
 
     Attributes:
-        kind: what it does, a key of `job_process.KINDS`.
+        kind: what it does, a key of `job_kinds.KINDS`.
         title: for people; text that nobody vouches for may be in it.
         person: whose it is.
         started, ended: seconds since 1970; `ended` is 0 while it runs.

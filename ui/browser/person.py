@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit import config
+from streamlit.runtime.pages_manager import PagesManager
 
 from ui.browser.settings import ui_settings
 
@@ -59,7 +61,10 @@ def signed_in() -> bool:
 
 
 def person() -> Person:
-    """Who looks at this page; `signed_in` was asked before."""
+    """Who looks at this page. Whoever has not signed in sees no more of it."""
+    _through_the_app()
+    if not signed_in():
+        st.stop()
     if ui_settings().trusted_header:
         return _named(_header(), _header())
     if not sign_in_configured():
@@ -69,6 +74,15 @@ def person() -> Person:
     found = _named(f"{claims.get('iss', '')}|{claims['sub']}", name[:LONGEST])
     verified = str(claims.get("email", "")) if claims.get("email_verified") else ""
     return Person(found.id, found.name, _is_admin(found.id, verified))
+
+
+def _through_the_app() -> None:
+    """Until app.py has run once in a process, Streamlit takes an address such as /agents for the file pages/agents.py
+    and runs that alone, past the sign-in. Then it is told otherwise, and to begin again.
+    """
+    if PagesManager.uses_pages_directory and not config.get_option("global.appTest"):  # an AppTest does so at each run
+        PagesManager.uses_pages_directory = False
+        st.rerun()
 
 
 def _header() -> str:

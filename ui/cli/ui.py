@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from decoder.errors import MissingExtra, UsageError
+from decoder.settings import home
 from ui.cli.main import new_app
 from ui.cli.options import Debug
 from ui.cli.output import remark
@@ -61,8 +62,23 @@ def command(address: str, port: int, browser: bool, upload_mb: int) -> list[str]
         "server.maxUploadSize": upload_mb,
         "server.fileWatcherType": "none",
     }
+    if (secrets := secrets_file()) is not None:
+        options["secrets.files"] = str(secrets)
     given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return [sys.executable, "-m", "streamlit", "run", str(APP), *given]
+
+
+def secrets_file() -> Path | None:
+    """home()/secrets.toml, where sign-in is set up; None when there is none.
+
+    Raises UsageError when others than its owner may read it.
+    """
+    file = home() / "secrets.toml"
+    if not file.is_file():
+        return None
+    if file.stat().st_mode & 0o077:
+        raise UsageError(STEP, f"{file} can be read by other users", f"Run: chmod 600 {file}")
+    return file
 
 
 def _free_port(address: str, port: int) -> int:
