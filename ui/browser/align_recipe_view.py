@@ -10,7 +10,7 @@ from alignment.recipe import as_plain
 from alignment.sections import Recipe
 from decoder.errors import HearthError
 from ui.browser import align_datasets, align_look_view, align_recipes, jobs
-from ui.browser.align_models import model_choice, served, usable
+from ui.browser.align_models import choices, model_choice, usable
 from ui.browser.align_recipes import Form
 from ui.browser.align_steps import go
 from ui.browser.person import person
@@ -61,8 +61,8 @@ def _fill(recipe_id: str) -> None:
     if "rows" in asked:
         rest = align_recipes.for_rows(rest, asked["rows"])
     model = form.model
-    if not usable(model) and "pretrain" not in str(rest.get("stage")):
-        model = next(iter(served().values()), model)
+    if model and not usable(model):
+        model = next(iter(choices()), model)
     values = (
         align_recipes.free_name(form.name or recipe_id), model, asked.get("data", form.data),
         form.epochs, form.steps, form.learning_rate, form.rank, align_recipes.as_yaml(rest),
@@ -79,6 +79,8 @@ def _form(recipe_id: str) -> Form:
     model_choice(
         say("alignment.model"), "align_model", also=st.session_state["align_model"], empty=say("alignment.from_nothing")
     )
+    if (model := st.session_state["align_model"]) and not usable(model):
+        st.warning(say("alignment.model_missing", model=plain(model)), icon=":material/deployed_code_alert:")
     epochs, steps, rate, rank = st.columns(4)
     epochs.number_input(
         say("alignment.epochs"), 0.0, 1e6, key="align_epochs", step=1.0, help=say("alignment.zero_default")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import streamlit as st
 
@@ -17,9 +17,6 @@ from ui.browser.person import person
 from ui.browser.problems import problems_shown
 from ui.browser.safe_text import plain
 from ui.browser.strings import say
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ICONS = {"ready": "✓", "words": "…", "duplicate": "=", "archive": "▤", "failed": "✗", "old": "!"}
 FAILED = ("failed", "old")
@@ -56,7 +53,9 @@ def _show_failures(held: Sequence[Row]) -> None:
     failed = [row for row in held if row.status in FAILED]
     if failed:
         with st.expander(say("knowledge.failed_list", n=len(failed)), icon=":material/error:"):
-            st.text("\n".join(say("knowledge.reason", name=row.name, reason=row.reason) for row in failed[:MOST_FAILURES]))
+            st.text(
+                "\n".join(say("knowledge.reason", name=row.name, reason=row.reason) for row in failed[:MOST_FAILURES])
+            )
 
 
 def _choose(kb_name: str, held: Sequence[Row]) -> list[Row]:
@@ -75,11 +74,9 @@ def _choose(kb_name: str, held: Sequence[Row]) -> list[Row]:
     return [held[number] for number in event["selection"]["rows"] if number < len(held)]
 
 
-def table(held: Sequence[Row]) -> pd.DataFrame:
+def table(held: Sequence[Row]) -> dict[str, list[Any]]:
     """The rows as they are shown."""
-    import pandas as pd
-
-    columns = {
+    columns: dict[str, list[Any]] = {
         "name": [row.name for row in held],
         "status": [f"{ICONS[row.status]} {say(f'knowledge.status_{row.status}')}" for row in held],
         "kind": [row.kind for row in held],
@@ -88,7 +85,7 @@ def table(held: Sequence[Row]) -> pd.DataFrame:
         "modified": [row.modified.strftime("%Y-%m-%d %H:%M") if row.modified else "" for row in held],
         "reason": [row.reason for row in held],
     }
-    return pd.DataFrame({say(f"knowledge.column_{name}"): values for name, values in columns.items()})
+    return {say(f"knowledge.column_{name}"): values for name, values in columns.items()}
 
 
 def _size(size: int | None) -> str:
