@@ -108,12 +108,11 @@ def visit(page: Any, name: str) -> None:
 def fill(page: Any, name: str) -> None:
     """Bring a page into the state that is worth a picture."""
     if name == "knowledge":
-        field = page.locator("[class*=st-key-knowledge-query] input").first
-        if field.count():
-            field.fill("How is a conversation saved?")
-            field.press("Enter")
-            page.wait_for_timeout(4000)
-            page.wait_for_function(SETTLED)
+        page.get_by_role("tab", name="Search").click()
+        field = page.locator(".st-key-knowledge-query input").filter(visible=True)
+        field.fill("How is a conversation saved?")
+        field.press("Enter")
+        page.get_by_text("conversation", exact=False).filter(visible=True).nth(1).wait_for()
 
 
 def small(picture: bytes) -> bytes:

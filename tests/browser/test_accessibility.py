@@ -5,16 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import HOUSE, running_ui
+from tests.browser.conftest import running_ui
 
 axe = pytest.importorskip("axe_playwright_python", reason="axe-core comes with axe-playwright-python")
 AXE = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 PAGES = ["chat", "knowledge", "agents", "prompts", "alignment", "pictures", "health"]
 STREAMLITS = {
     "svg-img-alt": r"role=\"graphics-symbol\"|mark-",  # Vega names its marks for screen readers without a title
+    # In dark, the chosen one is written in the primary colour, on which buttons have white: none suits both.
+    "color-contrast": r'kind="(segmented_control|pills)Active"',
     "scrollable-region-focusable": r'data-testid="(stVerticalBlock|stDialog|stMain)"',  # st.container(height=…)
 }
 """Serious findings of axe that a page of Streamlit's bare widgets has too (bare_page.py), and the nodes they are at."""
+RUN = """async () => {
+    const {violations} = await axe.run(document, {resultTypes: ['violations']});
+    for (const {nodes} of violations) for (const node of nodes) {
+        const button = document.querySelector(node.target[0])?.closest('button');
+        node.button = button ? button.outerHTML.slice(0, 160) : '';
+    }
+    return violations;
+}"""
 SETTLED = """() => !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')
     && (!document.querySelector('[data-testid=stStatusWidget]')
         || document.querySelector('.stApp').dataset.testScriptState === 'notRunning')"""
@@ -37,13 +47,13 @@ def opened(window, live, name):
 def findings(window):
     """Serious and critical findings that are ours, as one line each."""
     window.evaluate(AXE)
-    found = window.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    found = window.evaluate(RUN)
     return [
         f"{each['impact']} {each['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
         for each in found
         if each["impact"] in ("serious", "critical")
         for node in each["nodes"]
-        if not re.search(STREAMLITS.get(each["id"], "$^"), node["html"])
+        if not re.search(STREAMLITS.get(each["id"], "$^"), node["button"] or node["html"])
     ]
 
 
@@ -80,6 +90,7 @@ def test_the_keyboard_reaches_the_first_step_of_each_page(shown, window):
             "[data-testid=stMain] [data-testid=stChatInputTextArea], [data-testid=stBottom] textarea,"
             "[data-testid=stMain] button[kind=primary]:not([disabled])"
         )
+        wanted = wanted.filter(visible=True)
         if wanted.count() and not _reached(window, wanted):
             missed.append(name)
     assert not missed
@@ -91,8 +102,3 @@ def _reached(window, wanted, most=80):
         if wanted.evaluate_all("nodes => nodes.includes(document.activeElement)"):
             return True
     return False
-
-
-def test_what_is_called_streamlits_own_is_looked_at_on_a_page_of_its_own():
-    """bare_page.py shows the widgets; run axe on it to see whether an entry above is still true."""
-    assert (HOUSE / "tests" / "browser" / "bare_page.py").is_file()
