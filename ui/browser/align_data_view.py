@@ -31,12 +31,12 @@ def show() -> None:
         st.session_state["align_dataset"] = names[0]
     name = st.selectbox(say("alignment.dataset"), names, key="align_dataset")
     found = align_datasets.find(name)
-    try_data = _checked(found)
-    if try_data is not None:
-        _next(found, try_data.format)
-        _report(try_data)
+    data = _checked(found)
+    if data is not None:
+        _next(found, data)
+        _report(data)
         _split(found)
-        _masks(found, try_data)
+        _masks(found, data)
     if not found.example:
         _remove(found)
 
@@ -68,13 +68,13 @@ def _check(source: str, size: int, made: float) -> Data:
     return align_datasets.check(source)
 
 
-def _next(found: DataSet, form: str) -> None:
-    stage = align_datasets.STAGES.get(form, "sft")
-    st.caption(say("alignment.format_found", format=say(f"alignment.rows_{form}"), stage=stage))
+def _next(found: DataSet, data: Data) -> None:
+    stage = align_datasets.STAGES.get(data.format, "sft")
+    st.caption(say("alignment.format_found", format=say(f"alignment.rows_{data.format}"), stage=stage))
     if st.button(
         say("alignment.train_on", name=plain(found.name)), type="primary", key="align_train_on", icon=":material/tune:"
     ):
-        go("train", align_recipe=f"{stage}-small", align_fill={"data": found.source})
+        go("train", align_recipe=f"{stage}-small", align_fill={"data": found.source, "rows": data.report.kept})
 
 
 def _report(data: Data) -> None:

@@ -53,7 +53,7 @@ def _counts(stats: dict[str, Any]) -> None:
 def _filters(stats: dict[str, Any]) -> Where:
     from alignment.feedback_events import Kind, Where
 
-    kinds, models, mine = st.columns([2, 2, 1], vertical_alignment="bottom")
+    kinds, models, mine = st.columns([5, 3, 2], vertical_alignment="bottom")
     chosen = kinds.pills(
         say("alignment.kinds"),
         KINDS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import streamlit as st
@@ -10,8 +11,9 @@ from alignment.registry import list_artefacts
 from decoder.runs.record import read_object
 from decoder.settings import home
 from ui.browser import align_runs
-from ui.browser.safe_text import plain
 from ui.browser.strings import say
+
+HUB = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def choices() -> dict[str, str]:
@@ -66,10 +68,5 @@ def model_choice(label: str, key: str, also: str = "", empty: str = "") -> str:
 
 
 def usable(model: str) -> bool:
-    """Whether a recipe's model is on this machine, as far as its name tells."""
-    return bool(model) and (Path(model).expanduser().is_dir() or model in choices())
-
-
-def shown(model: str) -> str:
-    """A model's name for Markdown."""
-    return plain(Path(model).name if "/" in model else model)
+    """Whether a recipe's model may be there: a folder, a registered one, or a name as the hub has them."""
+    return Path(model).expanduser().is_dir() or model in choices() or bool(HUB.fullmatch(model))

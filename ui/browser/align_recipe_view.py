@@ -10,7 +10,7 @@ from alignment.recipe import as_plain
 from alignment.sections import Recipe
 from decoder.errors import HearthError
 from ui.browser import align_datasets, align_look_view, align_recipes, jobs
-from ui.browser.align_models import model_choice, served, usable
+from ui.browser.align_models import choices, model_choice, usable
 from ui.browser.align_recipes import Form
 from ui.browser.align_steps import go
 from ui.browser.person import person
@@ -58,9 +58,11 @@ def _fill(recipe_id: str) -> None:
             st.session_state.setdefault(f"align_{name}", draft[name])
         return
     form, rest = align_recipes.take_out(align_recipes.values_of(recipe_id))
+    if "rows" in asked:
+        rest = align_recipes.for_rows(rest, asked["rows"])
     model = form.model
-    if not usable(model) and "pretrain" not in str(rest.get("stage")):
-        model = next(iter(served().values()), model)
+    if model and not usable(model):
+        model = next(iter(choices()), model)
     values = (
         align_recipes.free_name(form.name or recipe_id), model, asked.get("data", form.data),
         form.epochs, form.steps, form.learning_rate, form.rank, align_recipes.as_yaml(rest),
@@ -77,6 +79,8 @@ def _form(recipe_id: str) -> Form:
     model_choice(
         say("alignment.model"), "align_model", also=st.session_state["align_model"], empty=say("alignment.from_nothing")
     )
+    if (model := st.session_state["align_model"]) and not usable(model):
+        st.warning(say("alignment.model_missing", model=plain(model)), icon=":material/deployed_code_alert:")
     epochs, steps, rate, rank = st.columns(4)
     epochs.number_input(
         say("alignment.epochs"), 0.0, 1e6, key="align_epochs", step=1.0, help=say("alignment.zero_default")
@@ -139,7 +143,9 @@ def _buttons(recipe_id: str, recipe: Recipe | None) -> None:
         return
     with problems_shown():
         if begin:
-            begin_run(recipe)
+            output = begin_run(recipe)
+            st.session_state.pop(DRAFT, None)
+            go("runs", align_run=output)
         if look:
             values = as_plain(recipe) | {"output": str(align_recipes.output_of(recipe.name))}
             align_look_view.start(values, measure=True, rows=(0, 1, 2), key="recipe")
@@ -149,10 +155,9 @@ def _buttons(recipe_id: str, recipe: Recipe | None) -> None:
             st.toast(say("alignment.saved", name=plain(saved.removeprefix(align_recipes.OWN))))
 
 
-def begin_run(recipe: Recipe) -> None:
-    """Start it as a job of its own folder, and watch it. Raises RecipeError, UsageError, ServiceError."""
-    output = align_recipes.output_of(recipe.name)
-    values = as_plain(recipe) | {"output": str(output)}
-    jobs.start("align", recipe.name, {"recipe": values, "output": str(output), "resume": False}, person().id)
-    st.session_state.pop(DRAFT, None)
-    go("runs", align_run=str(output))
+def begin_run(recipe: Recipe) -> str:
+    """Start it as a job with a folder of its own; the folder. Raises RecipeError, UsageError, ServiceError."""
+    output = str(align_recipes.output_of(recipe.name))
+    values = as_plain(recipe) | {"output": output}
+    jobs.start("align", recipe.name, {"recipe": values, "output": output, "resume": False}, person().id)
+    return output

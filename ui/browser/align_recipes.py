@@ -25,6 +25,8 @@ from decoder.yaml_data import BadYaml, read_yaml
 OWN = "own:"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MOST = 200
+FEW = 50
+"""Rows below which a recipe that ships holds none out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,17 @@ def put_in(form: Form, rest: Mapping[str, Any]) -> dict[str, Any]:
     else:
         values.pop("lora", None)
     return values
+
+
+def for_rows(rest: Mapping[str, Any], rows: int) -> dict[str, Any]:
+    """The rest of a recipe for so many rows: of a few, none are held out, since too often none would be."""
+    found = copy.deepcopy(dict(rest))
+    data = _section(found, "data")
+    if rows < FEW and data.pop("eval_fraction", None) is not None:
+        found["data"] = data
+        if not data:
+            del found["data"]
+    return found
 
 
 def as_yaml(values: Mapping[str, Any]) -> str:

@@ -37,6 +37,8 @@ def show() -> None:
         say("alignment.artefact"), list(by_id), key="align_artefact", format_func=lambda each: _label(by_id[each])
     )
     artefact = by_id[chosen]
+    if state := state_of(artefact.id):
+        st.caption(plain(state))
     if artefact.kind == "adapter":
         align_gate_view.show(artefact, servers)
     else:
@@ -53,7 +55,7 @@ def state_of(artefact: str) -> str:
 
 
 def _label(artefact: Artefact) -> str:
-    return " · ".join(filter(None, (artefact.id, artefact.stage, state_of(artefact.id))))
+    return f"{artefact.id} · {artefact.stage}"
 
 
 def _answers(servers: list[Served]) -> None:

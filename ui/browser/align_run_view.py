@@ -48,7 +48,8 @@ def show() -> None:
 
 
 def _label(run: Run) -> str:
-    return f"{run.name} · {run.stage} · {say(f'alignment.state_{run.state}')}"
+    """Nothing that changes while it goes, since a control keeps the words that it was chosen by."""
+    return f"{run.name} · {run.stage}"
 
 
 def _watch(key: str, went: bool) -> None:
