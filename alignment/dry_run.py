@@ -31,12 +31,12 @@ WISHES = {"messages": "assistant_only_loss", "prompt_completion": "completion_on
 """Formats, and the key by which a recipe may have all of a row trained."""
 
 
-def dry_run(recipe: Recipe, time_it: bool = True, shown: int = ROWS_SHOWN) -> DryRun:
+def dry_run(recipe: Recipe, time_it: bool = True, shown: int | Sequence[int] = ROWS_SHOWN) -> DryRun:
     """Look at everything that a run would begin with. What the mask guard refuses is told, not raised.
 
     Args:
         time_it: also load the model, when it is on this machine, and time one micro-step.
-        shown: rows whose mask is shown.
+        shown: of how many rows the mask is shown, or of which, by their places among those that are trained on.
 
     Raises:
         RecipeError, DataError, ModelError: the recipe, the data or the tokenizer cannot be used.
@@ -173,10 +173,12 @@ def _sequences(args: Any, tokenizer: Any, row: dict[str, Any], row_format: str) 
 
 
 def _preview(
-    args: Any, tokenizer: Any, rows: Sequence[dict[str, Any]], row_format: str, shown: int
+    args: Any, tokenizer: Any, rows: Sequence[dict[str, Any]], row_format: str, shown: int | Sequence[int]
 ) -> tuple[MaskedRow, ...]:
-    """The first rows' masks."""
-    found = [one for row in rows[:shown] for one in _sequences(args, tokenizer, row, row_format)]
+    """The masks of the rows that are to be shown; of places that there are not, none."""
+    places = range(shown) if isinstance(shown, int) else shown
+    asked = [rows[place] for place in places if 0 <= place < len(rows)]
+    found = [one for row in asked for one in _sequences(args, tokenizer, row, row_format)]
     return tuple(as_masked(tokenizer, one) for one in found)
 
 

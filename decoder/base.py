@@ -174,6 +174,10 @@ class Decoder(ABC):
 
         return sum(len(m.text.encode()) // 3 + 8 for m in as_messages(prompt))
 
+    async def acounts_exactly(self) -> bool:
+        """Whether `acount_tokens` counts with the model's tokenizer, or estimates. Raises DecoderError leaves."""
+        return type(self).acount_tokens is not Decoder.acount_tokens
+
     async def acontext_length(self) -> int | None:
         """Most tokens of prompt and completion together, or None when the decoder does not tell."""
         return None

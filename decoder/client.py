@@ -174,6 +174,11 @@ class ServedDecoder(Decoder):
                 return await super().acount_tokens(prompt)  # a gateway that passes /v1 on and nothing else
         return await super().acount_tokens(prompt)
 
+    async def acounts_exactly(self) -> bool:
+        """Whether the server has vLLM's /tokenize."""
+        deadline = self._deadline(self._timeouts.first_token)
+        return (await self._by(deadline, self._known(deadline))).tokenize
+
     async def aclose(self) -> None:
         """Close all connections. Idempotent; a later call opens new ones."""
         await self._transport.aclose()

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from decoder.errors import RecipeError
-from generators.compare_runs import STEP, Entry, check_comparable, run_all, with_budget
+from generators.compare_runs import STEP, Entry, check_comparable, entry_of, run_all, with_budget
 from generators.sections import Recipe
 
 if TYPE_CHECKING:
+    from decoder.runs.folder import RunFolder
     from generators.compare_report import Study
     from generators.trainer_progress import Watcher
 
@@ -57,6 +58,34 @@ def compare(
     entries = list(run_all(budgeted, seeds, place, told, watch))
     studied = [entry for entry in entries if study and entry.recipe.family in STUDIED and entry.recipe.seed == seeds[0]]
     return write_comparison(entries, [_study(entry, told) for entry in studied], place)
+
+
+def compare_finished(
+    folders: Sequence[RunFolder], output: str | Path, told: Callable[[str], None] = lambda line: None
+) -> Path:
+    """Hold finished runs against each other as they are; those that were not evaluated are, first.
+
+    Returns:
+        The path of report.html in `output`.
+
+    Raises:
+        RecipeError: a run has not finished, or they are not of the same pictures. GeneratorError: as `evaluate`.
+    """
+    from generators.compare_report import write_comparison
+    from generators.evaluate import evaluate, read_evaluation
+    from generators.recipe import load_recipe
+
+    for folder in folders:
+        if folder.state.get("status") not in ("finished", "alarm"):
+            raise RecipeError(STEP, f"{folder.path} has not finished", "Let its training end first")
+    check_comparable([load_recipe(folder.path / "recipe.yaml") for folder in folders])
+    for folder in folders:
+        if read_evaluation(folder) is None:
+            told(f"{folder.path.name}: evaluating")
+            evaluate(folder)
+    place = Path(output).expanduser()
+    place.mkdir(parents=True, exist_ok=True)
+    return write_comparison([entry_of(folder) for folder in folders], (), place)
 
 
 def _study(entry: Entry, told: Callable[[str], None]) -> Study:

@@ -98,7 +98,7 @@ def to_markdown(entries: Sequence[Entry], found: Sequence[Row], studies: Sequenc
     from generators.diffusion_study import guidance_table, steps_table
 
     parts = ["# Comparison", "\n".join(f"- {name}: {value}" for name, value in about(entries)), _reading(entries)]
-    for head, body in _tables(found):
+    for head, body in tables(found):
         parts.append("## " + head[0] + "\n\n" + markdown.table(["", *head[1:]], body))
     for study in studies:
         if study.steps:
@@ -114,7 +114,7 @@ def to_markdown(entries: Sequence[Entry], found: Sequence[Row], studies: Sequenc
 def to_html(entries: Sequence[Entry], found: Sequence[Row], studies: Sequence[Study]) -> str:
     """The whole report; it stands alone."""
     body = [table((), about(entries)), f"<p>{escape(_reading(entries))}</p>"]
-    for head, lines in _tables(found):
+    for head, lines in tables(found):
         body.append(f"<h2>{escape(head[0])}</h2>" + table(["", *head[1:]], lines))
     body.append(_section("Quality against time", plots(quality_plots(entries))))
     for study in studies:
@@ -128,6 +128,12 @@ def to_html(entries: Sequence[Entry], found: Sequence[Row], studies: Sequence[St
 
 def quality_plots(entries: Sequence[Entry]) -> Iterator[str]:
     """SVGs of the watched figures over CPU seconds of training, of each recipe's first seed."""
+    for title, key, curves in quality_curves(entries):
+        yield _curves(f"{title} of watched samples", "CPU seconds of training", curves, log=key == "eval_fid")
+
+
+def quality_curves(entries: Sequence[Entry]) -> Iterator[tuple[str, str, dict[str, list[tuple[float, float]]]]]:
+    """(title, key, by recipe the points (CPU seconds, value)) of each watched figure that was logged."""
     for key, title in (("eval_fid", "FID"), ("eval_recall", "recall"), ("eval_modes", "modes covered")):
         curves: dict[str, list[tuple[float, float]]] = {}
         for entry in entries:
@@ -139,7 +145,7 @@ def quality_plots(entries: Sequence[Entry]) -> Iterator[str]:
             if points:
                 curves.setdefault(entry.recipe.name, points)
         if curves:
-            yield _curves(f"{title} of watched samples", "CPU seconds of training", curves, log=key == "eval_fid")
+            yield title, key, curves
 
 
 def grid_of(entry: Entry) -> Path | None:
@@ -149,7 +155,8 @@ def grid_of(entry: Entry) -> Path | None:
     return file if named and file.is_file() else None
 
 
-def _tables(found: Sequence[Row]) -> Iterator[tuple[list[str], list[list[str]]]]:
+def tables(found: Sequence[Row]) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """(title and heads, rows) of each judge's figures and of what it took, as texts."""
     for number, judge in enumerate(JUDGES, 1):
         body = [[title, *cells(key, found, judge)] for key, title in figures_shown(found, judge)]
         yield [f"In the eyes of judge {number}", *(row.name for row in found)], body

@@ -117,6 +117,17 @@ def _one(recipe: Recipe, told: Callable[[str], None], watch: Callable[[Progress]
     return Entry(recipe, folder, found or {})
 
 
+def entry_of(folder: RunFolder) -> Entry:
+    """A finished run that was evaluated. Raises RecipeError for one that was not."""
+    from generators.evaluate import read_evaluation
+    from generators.recipe import load_recipe
+
+    found = read_evaluation(folder)
+    if found is None:
+        raise RecipeError(STEP, f"{folder.path} was not evaluated", "hearth generate evaluate RUN")
+    return Entry(load_recipe(folder.path / "recipe.yaml"), folder, found)
+
+
 def _as_asked(evaluation: Mapping[str, Any], recipe: Recipe) -> bool:
     """Whether the run was evaluated as its recipe says, and not with other samples since."""
     asked = recipe.evaluation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from decoder.errors import RecipeError
 from generators.errors import SchedulerError
 from generators.model import Conditions, check_number, even_labels
+from generators.sampling_steps import tell_step
 from generators.scheduler_doctor import check_scheduler
 from generators.schedulers import find_scheduler, named_scheduler
 
@@ -63,9 +65,11 @@ def draw(
     options = step_options(scheduler, generator, eta)
     x = torch.randn(tuple(shape), generator=generator, device=generator.device).to(device)
     x = x * getattr(scheduler, "init_noise_sigma", 1.0)
-    for time in scheduler.timesteps.to(device):
+    times = scheduler.timesteps.to(device)
+    for number, time in enumerate(times, 1):
         scaled = scheduler.scale_model_input(x, time) if hasattr(scheduler, "scale_model_input") else x
         x = scheduler.step(predict(scaled, time), time, x, return_dict=False, **options)[0]
+        tell_step(number, len(times), partial(torch.Tensor.detach, x))
     return x.clamp(-1, 1)
 
 

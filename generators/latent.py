@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +37,7 @@ from generators.latent_parts import (
 from generators.latent_text import caption_length, check_prompts, known_part, known_words, make_tokenizer
 from generators.model import Conditions, DataShape, GenerativeModel, Phase, check_number, check_options
 from generators.pictures import Batch, Pictures
+from generators.sampling_steps import tell_step
 
 AUTOENCODER, DENOISER = "autoencoder", "denoiser"
 MOST_MEASURED = 4096
@@ -188,6 +190,7 @@ class LatentTextToImage(GenerativeModel):
             num_inference_steps=steps,
             guidance_scale=guidance_scale,
             output_type="pt",
+            callback_on_step_end=partial(_tell, steps),
         ).images
         return pictures * 2 - 1
 
@@ -218,6 +221,18 @@ class LatentTextToImage(GenerativeModel):
     def load_weights(self, folder: Path) -> None:
         """The weights of the pipeline's parts, and the scaling factor."""
         load_parts(self, folder)
+
+
+def _tell(steps: int, pipeline: Any, index: int, _: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Pass a step of the pipeline on; its latents are decoded only for who asks for pictures."""
+    latents = tensors["latents"]
+
+    def pictures() -> Tensor:
+        decoded: Tensor = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor, return_dict=False)[0]
+        return decoded.detach()
+
+    tell_step(index + 1, steps, pictures)
+    return tensors
 
 
 def _captions_by_label(pictures: Pictures, words: set[str]) -> dict[str, list[str]]:

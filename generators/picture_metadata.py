@@ -97,16 +97,7 @@ class Picture:
 
     def save(self, path: str | Path) -> Path:
         """Write the PNG whole or not at all. Raises ImageError when it cannot be written."""
-        place = Path(path).expanduser()
-        part = place.with_name(f".{place.name}.{secrets.token_hex(8)}.part")
-        try:
-            with part.open("xb") as file:  # x: not through a link that somebody has put there
-                file.write(self.png())
-            part.replace(place)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise ImageError("saving a picture", f"{place}: {error.strerror}", "Choose another place") from error
-        return place
+        return write_png(self.png(), path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +115,20 @@ class Reproduction:
     equal: bool
     largest_difference: int
     notes: tuple[str, ...]
+
+
+def write_png(data: bytes, path: str | Path) -> Path:
+    """Write a PNG's bytes whole or not at all. Raises ImageError when it cannot be written."""
+    place = Path(path).expanduser()
+    part = place.with_name(f".{place.name}.{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as file:  # x: not through a link that somebody has put there
+            file.write(data)
+        part.replace(place)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ImageError("saving a picture", f"{place}: {error.strerror}", "Choose another place") from error
+    return place
 
 
 def read_metadata(path: str | Path) -> PictureMetadata:
@@ -186,9 +191,15 @@ def reproduce(
     return _compare(before, drawn, said)
 
 
-def _compare(before: Image.Image, drawn: Picture, said: PictureMetadata) -> Reproduction:
+def largest_difference(before: Image.Image, after: Image.Image) -> int:
+    """Of a channel's value, of 255, between two pictures of one size and mode."""
     from PIL import ImageChops
 
+    extrema = ImageChops.difference(before, after).getextrema()
+    return max(int(high) for _, high in (extrema if isinstance(extrema[0], tuple) else (extrema,)))
+
+
+def _compare(before: Image.Image, drawn: Picture, said: PictureMetadata) -> Reproduction:
     notes = [
         f"{name} was {was}, and is {now}"
         for name, was, now in (
@@ -202,12 +213,16 @@ def _compare(before: Image.Image, drawn: Picture, said: PictureMetadata) -> Repr
     ]
     if before.size != drawn.image.size or before.mode != drawn.image.mode:
         return Reproduction(drawn, False, 255, (*notes, "the file's picture has another size or mode"))
-    extrema = ImageChops.difference(before, drawn.image).getextrema()
-    largest = max(int(high) for _, high in (extrema if isinstance(extrema[0], tuple) else (extrema,)))
+    largest = largest_difference(before, drawn.image)
     return Reproduction(drawn, largest == 0, largest, tuple(notes))
 
 
-def _read(path: Path) -> tuple[Image.Image, PictureMetadata]:
+def read_png(path: Path) -> tuple[Image.Image, dict[str, str]]:
+    """A PNG's picture and its texts by keyword, as they stand there.
+
+    Raises:
+        ImageError: the file is no sound PNG, or too large.
+    """
     from PIL import Image
 
     with warnings.catch_warnings():
@@ -222,6 +237,11 @@ def _read(path: Path) -> tuple[Image.Image, PictureMetadata]:
                 picture = image.copy()
         except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
             raise ImageError(STEP, f"{path} is no sound PNG: {str(error)[:200]}", "Give a PNG of Hearth's") from error
+    return picture, texts
+
+
+def _read(path: Path) -> tuple[Image.Image, PictureMetadata]:
+    picture, texts = read_png(path)
     if KEY not in texts:
         other = " (another program's parameters are in it)" if "parameters" in texts or "prompt" in texts else ""
         raise ImageError(STEP, f"{path} does not say how Hearth made it{other}", "Give a PNG of Hearth's")

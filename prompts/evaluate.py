@@ -238,7 +238,7 @@ class _Run:
             samples=way.samples,
             vote=way.vote,
             stopping=way.stopping,
-            sampling=_warm(prompt, way.sampling),
+            sampling=warm(prompt, way.sampling),
             constraint=prompt.constraint if "json" in self.decoder.constraints else None,
         )
         judged = self._judged(item, found.answer, found.text, found.usage)
@@ -258,7 +258,7 @@ class _Run:
         return Row(self.key(item), self.prompt.name, self.prompt.version, item.id, right=item.answers, **found)
 
 
-def _warm(prompt: Prompt, wanted: Sampling) -> Sampling:
+def warm(prompt: Prompt, wanted: Sampling) -> Sampling:
     """The sampling of samples that are to differ: a prompt that is greedy by itself leaves the temperature open."""
     greedy = prompt.sampling.temperature == 0 and wanted.temperature is None
     return merged(replace(prompt.sampling, temperature=None) if greedy else prompt.sampling, wanted)

@@ -36,6 +36,10 @@ class DocumentLimit(DocumentError):
     """Loading the file took more than its time, memory or size limit."""
 
 
+class DocumentChanged(DocumentError):
+    """The file is no longer the one that was indexed."""
+
+
 class FetchRefused(DocumentError):
     """An address that is not fetched: its scheme, its port, where it leads, or what its site's robots.txt says."""
 

@@ -11,13 +11,14 @@ from decoder.types import Finished, Message, Sampling, TextDelta
 from prompts.grounded import REFUSAL, grounded_answer
 from rag.citations import check
 from rag.errors import QuestionTooLong
-from rag.extract import refusal
+from rag.extract import extract, refusal
 from rag.support import Support
 from rag.types import Answer, AnswerDelta, Hit, Passage
 
 if TYPE_CHECKING:
     from decoder.base import Decoder
     from decoder.types import Event
+    from prompts.template import Prompt
 
 MOST_TOKENS = 512
 """Most tokens of an answer; a quarter of a small context."""
@@ -29,10 +30,43 @@ TURNS = 6
 """Earlier messages that are sent along."""
 
 
+async def written_or_quoted(
+    question: str,
+    hits: Sequence[Hit],
+    support: Support,
+    decoder: Decoder | None,
+    history: Sequence[Message] = (),
+    *,
+    sampling: Sampling | None = None,
+    prompt: Prompt | None = None,
+) -> AsyncGenerator[AnswerDelta | Answer]:
+    """`generate`, or without a decoder the answer that is quoted from the hits."""
+    if decoder is None:
+        answer = extract(support, hits)
+        yield AnswerDelta(answer.text)
+        yield answer
+        return
+    async with aclosing(generate(question, hits, support, decoder, history, sampling=sampling, prompt=prompt)) as parts:
+        async for part in parts:
+            yield part
+
+
 async def generate(
-    question: str, hits: Sequence[Hit], support: Support, decoder: Decoder, history: Sequence[Message] = ()
+    question: str,
+    hits: Sequence[Hit],
+    support: Support,
+    decoder: Decoder,
+    history: Sequence[Message] = (),
+    *,
+    sampling: Sampling | None = None,
+    prompt: Prompt | None = None,
 ) -> AsyncGenerator[AnswerDelta | Answer]:
     """Yield the answer as it is written, then the checked Answer, which may say less.
+
+    Args:
+        sampling: how tokens are drawn; greedy when None, and at a temperature of 0 where it does not say. An answer
+            of more than `MOST_TOKENS` has half of the context at most.
+        prompt: one that `prompts.grounded.is_grounded`, in place of grounded-answer.
 
     Raises:
         QuestionTooLong: even the question alone does not fit the context.
@@ -41,9 +75,12 @@ async def generate(
     if not support.enough:
         yield refusal(hits, support.confidence)
         return
-    messages, shown, most = await fit(question, [hit.passage for hit in hits], decoder, history)
+    asked = sampling or Sampling()
+    passages = [hit.passage for hit in hits]
+    messages, shown, most = await fit(question, passages, decoder, history, prompt=prompt, max_tokens=asked.max_tokens)
+    temperature = 0.0 if asked.temperature is None else asked.temperature
     written = ""
-    events = decoder.astream(messages, sampling=Sampling(temperature=0.0, max_tokens=most))
+    events = decoder.astream(messages, sampling=replace(asked, temperature=temperature, max_tokens=most))
     async with aclosing(cast("AsyncGenerator[Event]", events)) as stream:
         async for event in stream:
             if isinstance(event, TextDelta):
@@ -68,7 +105,13 @@ def _refuses(written: str) -> bool:
 
 
 async def fit(
-    question: str, passages: Sequence[Passage], decoder: Decoder, history: Sequence[Message] = ()
+    question: str,
+    passages: Sequence[Passage],
+    decoder: Decoder,
+    history: Sequence[Message] = (),
+    *,
+    prompt: Prompt | None = None,
+    max_tokens: int | None = None,
 ) -> tuple[tuple[Message, ...], list[Passage], int]:
     """The prompt that leaves room for an answer, the passages as it shows them, and the answer's most tokens.
 
@@ -78,11 +121,11 @@ async def fit(
         QuestionTooLong: nothing of a passage would be left.
     """
     context = await decoder.acontext_length() or UNTOLD_CONTEXT
-    most = max(1, min(MOST_TOKENS, context // 4))
+    most = max(1, min(MOST_TOKENS, context // 4) if max_tokens is None else min(max_tokens, context // 2))
     turns, shown = list(history)[-TURNS:], list(passages)
 
     async def fits() -> bool:
-        return await decoder.acount_tokens(_prompt(question, shown, turns)) + most <= context
+        return await decoder.acount_tokens(_prompt(question, shown, turns, prompt)) + most <= context
 
     while not await fits():
         if turns:
@@ -90,17 +133,19 @@ async def fit(
         elif len(shown) > 1:
             shown.pop()
         else:
-            shown = await _clipped(question, shown, decoder, context - most)
-    return _prompt(question, shown, turns), shown, most
+            shown = await _clipped(question, shown, decoder, context - most, prompt)
+    return _prompt(question, shown, turns, prompt), shown, most
 
 
-async def _clipped(question: str, shown: Sequence[Passage], decoder: Decoder, budget: int) -> list[Passage]:
+async def _clipped(
+    question: str, shown: Sequence[Passage], decoder: Decoder, budget: int, chosen: Prompt | None
+) -> list[Passage]:
     """The first passage cut after a word so that the prompt fits, by bisection over its length."""
     whole = shown[0]
     low, high = 0, len(whole.text) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        prompt = _prompt(question, [_cut(whole, middle)], ())
+        prompt = _prompt(question, [_cut(whole, middle)], (), chosen)
         if await decoder.acount_tokens(prompt) <= budget:
             low = middle
         else:
@@ -118,8 +163,9 @@ def _cut(passage: Passage, length: int) -> Passage:
     return replace(passage, text=text, end=passage.start + len(text), line_end=passage.line_start + text.count("\n"))
 
 
-def _prompt(question: str, shown: Sequence[Passage], turns: Sequence[Message]) -> tuple[Message, ...]:
+def _prompt(
+    question: str, shown: Sequence[Passage], turns: Sequence[Message], prompt: Prompt | None = None
+) -> tuple[Message, ...]:
     labels = [" > ".join(dict.fromkeys((p.location, *p.heading))) for p in shown]
-    return grounded_answer(
-        question, ["\n".join(part for part in (p.context, p.text) if part) for p in shown], labels, turns
-    )
+    texts = ["\n".join(part for part in (p.context, p.text) if part) for p in shown]
+    return grounded_answer(question, texts, labels, turns, prompt)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from rag.chunk import chunk
 from rag.errors import DocumentError, IndexLocked, UnsupportedFormat
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rag.store import Point, Store, Writer
 
 T = TypeVar("T")
+Step: TypeAlias = Literal["reading", "searchable", "embedding", "saving", "saved"]
 WINDOW = 2048
 """Passages in memory at once."""
 SLICE = 64
@@ -46,11 +47,17 @@ class IndexProgress:
     Attributes:
         step: `searchable` says that `done` documents were committed and can be found by their words; `saved` that
             those whose vectors are done can be found by meaning too. Neither is lost any more.
+        source: the document that is being read.
+        passages: cut so far in this run.
+        failed: what could not be read so far, with the reason; it grows as the run goes on.
     """
 
-    step: Literal["reading", "searchable", "embedding", "saving", "saved"]
+    step: Step
     done: int
     total: int
+    source: str = ""
+    passages: int = 0
+    failed: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 class Run:
@@ -80,7 +87,7 @@ class Run:
         self.failed: dict[str, str] = {}
         self.waiting: list[Passage] = []
         self.read: dict[str, None] = {}
-        self.passages = self.unsupported = 0
+        self.passages = self.unsupported = self._cut_passages = 0
         self.searchable_seconds = 0.0
         self._started = self._committed = time.monotonic()
         self._patience = FIRST_COMMIT
@@ -93,11 +100,11 @@ class Run:
         for source in (*todo.removed, *todo.failed):
             self._forget(source)
         for done, file in enumerate(todo.read):
-            self.progress(IndexProgress("reading", done, len(todo.read)))
+            self._tell("reading", done, len(todo.read), file.source)
             self._read(file)
             self._commit_now_and_then(done + 1, len(todo.read))
         if todo.read:
-            self.progress(IndexProgress("reading", len(todo.read), len(todo.read)))
+            self._tell("reading", len(todo.read), len(todo.read))
         self._add_duplicates(todo)
         self._finish(len(todo.read))
 
@@ -105,7 +112,7 @@ class Run:
         """Add documents as they come; returns the sources of those that have not changed."""
         unchanged = []
         for done, found in enumerate(documents):
-            self.progress(IndexProgress("reading", done, 0))
+            self._tell("reading", done, 0)
             if isinstance(found, DocumentError):
                 self.failed[found.source or str(done)] = str(found)
                 continue
@@ -130,6 +137,9 @@ class Run:
                 if now != (self.previous.generation if self.previous else ""):
                     raise IndexLocked("writing the index", "another process has just changed it", "Index again")
         return self._writer
+
+    def _tell(self, step: Step, done: int, total: int, source: str = "") -> None:
+        self.progress(IndexProgress(step, done, total, source, self._cut_passages, self.failed))
 
     def _forget(self, source: str) -> None:
         """Take a document out, and the members of an archive with it."""
@@ -171,6 +181,7 @@ class Run:
         size, overlap = self.settings.chunk_tokens, self.settings.chunk_overlap
         labels = self._labels_for(archive or file.source)
         passages = labels.on(chunk(document, max_tokens=size, overlap=overlap, count=self.embedder.count), document)
+        self._cut_passages += len(passages)
         text = self.writer.put_text(document.text)
         entry = entry_for(file, text, len(passages), document.title, labels)
         self.documents[file.source] = replace(
@@ -192,12 +203,12 @@ class Run:
             texts = [searchable(passage) for passage in part]
             vectors = None
             if with_vectors:
-                self.progress(IndexProgress("embedding", self.passages, self.passages + len(passages)))
+                self._tell("embedding", self.passages, self.passages + len(passages))
                 vectors = self.embedder.embed(texts)
             self.writer.upsert(part, vectors, sparse_documents(texts))
             self.passages += len(part)
         if with_vectors and passages:
-            self.progress(IndexProgress("embedding", self.passages, self.passages))
+            self._tell("embedding", self.passages, self.passages)
             for source in {passage.source for passage in passages}:
                 self.documents[source] = replace(self.documents[source], pending=False)
 
@@ -212,7 +223,7 @@ class Run:
         self._write_waiting(with_vectors=False)
         self._commit()
         self.searchable_seconds = self.searchable_seconds or time.monotonic() - self._started
-        self.progress(IndexProgress("searchable", done, total or done))
+        self._tell("searchable", done, total or done)
 
     def _finish(self, read: int) -> None:
         has_committed = self.searchable_seconds > 0
@@ -233,14 +244,14 @@ class Run:
             for source in sources:
                 self.writer.delete_source(source)
             for part in _slices(points, SLICE):
-                self.progress(IndexProgress("embedding", done, total))
+                self._tell("embedding", done, total)
                 self._embed(part)
                 done += len(part)
             self.documents.update({s: replace(self.documents[s], pending=False) for s in sources})
             if time.monotonic() - self._committed > LAST_COMMIT:
                 self._commit()
         if pending:
-            self.progress(IndexProgress("embedding", done, total))
+            self._tell("embedding", done, total)
             self._commit()
 
     def _embed(self, points: Sequence[Point]) -> None:
@@ -260,7 +271,7 @@ class Run:
         embedder, settings, total = self.embedder, self.settings, len(self.documents)
         if self.documents == self._saved:
             return
-        self.progress(IndexProgress("saving", 0, total))
+        self._tell("saving", 0, total)
         self.writer.commit(
             Manifest(
                 embedder=embedder.name,
@@ -272,7 +283,7 @@ class Run:
             )
         )
         self._committed, self._saved = time.monotonic(), dict(self.documents)
-        self.progress(IndexProgress("saved", total - sum(e.pending for e in self.documents.values()), total))
+        self._tell("saved", total - sum(e.pending for e in self.documents.values()), total)
 
     def report(self, todo: Plan) -> IndexReport:
         """What was done; `unchanged` leaves out documents outside the paths."""

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Self
 
 from decoder.base import iterate_sync, run_sync
 from decoder.errors import UsageError
-from rag.extract import extract
 from rag.filters import Access, Where
-from rag.generate import generate
+from rag.generate import written_or_quoted
 from rag.labels import labels_of
 from rag.settings import RagSettings, check_index_name, rag_settings
 from rag.support import Support, assess
@@ -25,7 +24,8 @@ from rag.types import Answer, AnswerDelta, Citation, Hit, IndexReport
 
 if TYPE_CHECKING:
     from decoder.base import Decoder
-    from decoder.types import Message
+    from decoder.types import Message, Sampling
+    from prompts.template import Prompt
     from rag.embed import Embedder
     from rag.errors import DocumentError
     from rag.explain import Explanation
@@ -262,14 +262,22 @@ class KnowledgeBase:
                     return part
         raise AssertionError("a stream ended without an answer and without an error")
 
-    async def astream(self, question: str, history: Sequence[Message] = ()) -> AsyncGenerator[AnswerDelta | Answer]:
-        """`stream` for code with an event loop."""
+    async def astream(
+        self,
+        question: str,
+        history: Sequence[Message] = (),
+        *,
+        sampling: Sampling | None = None,
+        prompt: Prompt | None = None,
+    ) -> AsyncGenerator[AnswerDelta | Answer]:
+        """`stream` for code with an event loop; `sampling` and `prompt` are for the decoder (`rag.generate`)."""
         started = time.monotonic()
         search = self._search()
         queries = await self._queries(question, history, search)
         hits, support = await asyncio.to_thread(self._find, queries, search)
         found = time.monotonic()
-        async with aclosing(self._answer(question, hits, support, history)) as parts:
+        written = written_or_quoted(question, hits, support, self.decoder, history, sampling=sampling, prompt=prompt)
+        async with aclosing(written) as parts:
             async for part in parts:
                 if isinstance(part, Answer):
                     now = time.monotonic()
@@ -283,18 +291,6 @@ class KnowledgeBase:
         steps = retrieve_steps(queries, self.store, self.embedder, search)
         hits = builtins.list(steps.hits)
         return hits, steps.support or assess(queries[0], hits, self.embedder)
-
-    async def _answer(
-        self, question: str, hits: Sequence[Hit], support: Support, history: Sequence[Message]
-    ) -> AsyncGenerator[AnswerDelta | Answer]:
-        if self.decoder is not None:
-            async with aclosing(generate(question, hits, support, self.decoder, history)) as parts:
-                async for part in parts:
-                    yield part
-            return
-        answer = extract(support, hits)
-        yield AnswerDelta(answer.text)
-        yield answer
 
     def documents(self) -> Mapping[str, DocumentEntry]:
         """The documents by source, of those that may be seen; empty before anything was added."""

@@ -169,6 +169,45 @@ def alone(folder: RunFolder) -> Iterator[None]:
         os.close(handle)
 
 
+def is_going(folder: RunFolder) -> bool:
+    """Whether the process that run.json names still holds the run's folder. Raises RecipeError, as `state`.
+
+    A run that says that it runs, and does not, was killed. The lock is tried only while that process lives, so that
+    looking never keeps another one from going on with the run.
+    """
+    import fcntl
+
+    state = folder.state
+    if state.get("status") != "running" or not _lives(state.get("pid")):
+        return False
+    try:
+        handle = os.open(folder.path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return True  # a file system without locks: the process is all that is known
+    finally:
+        os.close(handle)
+    return False
+
+
+def _lives(pid: Any) -> bool:
+    """Whether there is a process of this number."""
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _check_place(path: Path) -> None:
     """Refuse a path that is no folder, or below one where nothing can be written. Raises RecipeError."""
     there = next(each for each in (path, *path.absolute().parents) if each.exists())

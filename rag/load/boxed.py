@@ -30,11 +30,15 @@ def boxes(data: bytes, page: int, start: int, end: int, passwords: Sequence[str]
         shown = page_of(document, page)
         textpage = shown.get_textpage()
         text = cleaned(str(textpage.get_text_bounded()))
-        indices = _indices(text, list(_characters(textpage)))
-        wanted = [indices[at] for at in range(max(0, start), min(end, len(text))) if at in indices]
-        found = [_on_page(shown, rectangle) for rectangle in _lines(_rectangles(textpage, wanted))]
         width, height = shown.get_size()
-        return {"width": width, "height": height, "boxes": found}, b""
+        return {"width": width, "height": height, "boxes": on_page(shown, textpage, text, start, end)}, b""
+
+
+def on_page(page: PdfPage, textpage: PdfTextPage, text: str, start: int, end: int) -> list[list[float]]:
+    """Boxes, left, top, right, bottom in points, of characters `[start, end)` of the page's cleaned text."""
+    indices = _indices(text, list(_characters(textpage)))
+    wanted = [indices[at] for at in range(max(0, start), min(end, len(text))) if at in indices]
+    return [_as_shown(page, rectangle) for rectangle in _lines(_rectangles(textpage, wanted))]
 
 
 def _characters(textpage: PdfTextPage) -> Iterator[tuple[int, str]]:
@@ -107,7 +111,7 @@ def _continues(line: Rectangle, box: Rectangle) -> bool:
     return overlap > 0.5 * height and gap < _GAP * height
 
 
-def _on_page(page: PdfPage, rectangle: Rectangle) -> list[float]:
+def _as_shown(page: PdfPage, rectangle: Rectangle) -> list[float]:
     """From the page's coordinates to those of the page as it is shown: from its top left corner, turned and cropped."""
     from pypdfium2 import raw
 

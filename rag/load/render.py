@@ -28,7 +28,7 @@ def picture(data: bytes, page: int, passwords: Sequence[str] = ()) -> tuple[dict
         shown = page_of(document, page)
         if next(iter(shown.get_objects(max_depth=1)), None) is None:
             return {}, b""
-        image, _ = _drawn(shown, _scan_scale(shown), PIXELS, grayscale=True)
+        image, _ = drawn(shown, _scan_scale(shown), PIXELS, grayscale=True)
         return {}, to_pgm(image.convert("L"))
 
 
@@ -38,7 +38,7 @@ def png(
     """Page `page`, from 1, as PNG of at most `pixels` pixels; values: the page's width and height, and the scale."""
     with opened(data, passwords) as document:
         shown = page_of(document, page)
-        image, scale = _drawn(shown, scale, pixels)
+        image, scale = drawn(shown, scale, pixels)
         output = io.BytesIO()
         image.convert("RGB").save(output, "PNG")
         width, height = shown.get_size()
@@ -61,7 +61,7 @@ def _scan_scale(page: PdfPage) -> float:
     return wanted
 
 
-def _drawn(page: PdfPage, scale: float, pixels: int, grayscale: bool = False) -> tuple[Image, float]:
+def drawn(page: PdfPage, scale: float, pixels: int, grayscale: bool = False) -> tuple[Image, float]:
     """The page as Pillow's image, and the scale that it was drawn at: smaller than `scale` where it is large."""
     width, height = page.get_size()
     if not (width > 0 and height > 0):

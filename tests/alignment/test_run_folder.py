@@ -11,7 +11,7 @@ import pytest
 from alignment.recipe import make_recipe
 from alignment.run_folder import check_run, open_run
 from decoder.errors import RecipeError
-from decoder.runs.folder import RunFolder, alone
+from decoder.runs.folder import RunFolder, alone, is_going
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,3 +79,18 @@ def test_while_one_process_trains_another_cannot_go_on_with_the_same_run(tmp_pat
         other.kill()
     with alone(folder):  # its end lets go, whatever ended it
         pass
+
+
+def test_a_run_goes_on_while_its_process_holds_the_folder_and_was_killed_when_nobody_does(tmp_path):
+    made = recipe(tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    assert not is_going(folder), "there is none"
+    with alone(folder):
+        open_run(made)
+        assert is_going(folder)
+        folder.note(status="stopped")
+        assert not is_going(folder)
+    folder.note(status="running")
+    assert not is_going(folder), "its process lives, and does something else"
+    folder.note(pid=2**22 + 1)
+    assert not is_going(folder)

@@ -237,6 +237,16 @@ def test_progress_counts_up_to_its_total(docs, store, embedder):
         assert last.done == last.total > 0
 
 
+def test_progress_names_the_document_and_what_failed_so_far(docs, store, embedder):
+    put(docs / "broken.pdf", b"no pdf")
+    seen = []
+    report = index([docs], store, embedder, on_progress=lambda progress: seen.append((progress, dict(progress.failed))))
+    read = [progress.source for progress, _ in seen if progress.step == "reading" and progress.source]
+    assert names(read) == ["broken.pdf", "garden.txt", "hearth.md", "ships.html"]
+    assert [len(failed) for progress, failed in seen if progress.source] == [0, 1, 1, 1]
+    assert seen[-1][0].passages == report.passages > 0
+
+
 def test_windows_bound_memory_and_lose_nothing(docs, store, embedder, monkeypatch):
     monkeypatch.setattr("rag.indexing.WINDOW", 2)
     monkeypatch.setattr("rag.indexing.SLICE", 1)

@@ -13,7 +13,7 @@ from decoder.errors import ConnectFailed, UsageError
 from rag.types import Answer, Citation, IndexReport
 from ui.cli import output, rooms, wiring
 from ui.cli.main import COMMANDS, load, main
-from ui.cli.text import clean, clean_line
+from ui.text_cleaning import clean, clean_line
 
 ROOT = Path(__file__).resolve().parents[2]
 ATTACK = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m [bold]not bold[/bold] \x9b5n\u202eevil\r\b\x00"

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ui.cli.output import remark
-from ui.cli.text import clean, clean_line
+from ui.text_cleaning import clean, clean_line
 
 if TYPE_CHECKING:
     from agents.events import Event, ThoughtDelta

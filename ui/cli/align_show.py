@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from decoder.errors import RecipeError
 from ui.cli.output import print_text, remark
-from ui.cli.text import clean
+from ui.text_cleaning import clean
 
 if TYPE_CHECKING:
     from alignment.dry_run_report import DryRun

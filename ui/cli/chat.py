@@ -14,7 +14,7 @@ from ui.cli.main import new_app
 from ui.cli.options import BaseUrl, Debug, Docs, Embedded, Json, KnowledgeBaseName, Model
 from ui.cli.output import as_data, print_json, print_sources, print_text, remark
 from ui.cli.session import Session, Turn
-from ui.cli.text import clean, clean_line
+from ui.text_cleaning import clean, clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator

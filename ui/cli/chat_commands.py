@@ -11,7 +11,7 @@ from decoder.errors import UsageError
 from ui.cli import chat_feedback, transcript, wiring
 from ui.cli.output import print_sources, print_table, print_text
 from ui.cli.session import Session
-from ui.cli.text import clean_line
+from ui.text_cleaning import clean_line
 
 Command: TypeAlias = Callable[[Session, str], None]
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from decoder.errors import UsageError
 from ui.cli.lines import at_a_terminal
-from ui.cli.session import Session, Turn, history_of
+from ui.cli.session import Session, history_of
+from ui.exchange import exchange_of
 
 if TYPE_CHECKING:
-    from alignment.feedback_events import Exchange, Shown
-    from rag.types import Passage
+    from alignment.feedback_events import Exchange
 
 
 def vote(session: Session, value: int, comment: str) -> None:
@@ -52,52 +52,19 @@ def person() -> str:
 
 def exchange(session: Session, command: str) -> Exchange:
     """The last turn as feedback keeps it. Raises UsageError when there is none."""
-    from alignment.feedback_events import EXTRACTIVE, Exchange
-    from decoder.types import Sampling, user
+    from decoder.types import Sampling
 
     if not session.turns:
         raise UsageError(command, "nothing was answered yet", "Ask something first")
     *before, turn = session.turns
-    messages = (*history_of(before, turn.kb), user(turn.question))
-    model = (turn.model or "unnamed") if turn.answer.generated else EXTRACTIVE
-    return Exchange.of(
-        messages,
-        turn.answer.text,
-        model=model,
-        adapter=model if _registered(model) else "",
-        sampling=Sampling(temperature=0.0) if turn.answer.generated else None,  # as rag/generate.py asks
-        context=_shown(turn),
+    return exchange_of(
+        turn.question,
+        turn.answer,
+        history_of(before, turn.kb),
+        model=turn.model,
+        sampling=Sampling(temperature=0.0),  # as rag/generate.py asks
         conversation=session.id,
     )
-
-
-def _registered(model: str) -> bool:
-    """Whether what a server calls so is an artefact: an adapter is served under its id."""
-    from alignment.registry_artefact import ID, models_folder
-
-    return ID.fullmatch(model) is not None and (models_folder() / model).is_dir()
-
-
-def _shown(turn: Turn) -> list[Shown]:
-    """The passages in the order that the answer's numbers mean.
-
-    A decoder's numbers are those of the passages it was shown. An answer that was quoted numbers its quotes, so the
-    passage of each comes first.
-    """
-    passages = [hit.passage for hit in turn.answer.passages]
-    if not turn.answer.generated:
-        by_id = {passage.id: passage for passage in passages}
-        cited = [by_id[c.passage_id] for c in turn.answer.citations if c.passage_id in by_id]
-        passages = [*cited, *(passage for passage in passages if passage not in cited)]
-    return [_as_shown(passage) for passage in passages]
-
-
-def _as_shown(passage: Passage) -> Shown:
-    """A passage as the grounded-answer prompt shows it."""
-    from alignment.feedback_events import Shown
-
-    label = " > ".join(dict.fromkeys((passage.location, *passage.heading)))
-    return Shown("\n".join(part for part in (passage.context, passage.text) if part), label, passage.id)
 
 
 def _from_editor(text: str) -> str:

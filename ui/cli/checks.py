@@ -252,3 +252,15 @@ ALL: Sequence[Callable[[], list[Row]]] = (
     vllm,
     knowledge_bases,
 )
+
+
+def examine() -> Sequence[Row]:
+    """The rows of every check, in order. A check that meets an error of the house reports it as its row."""
+    rows: list[Row] = []
+    for check in ALL:
+        try:
+            rows += check()
+        except HearthError as error:
+            cause = f"{error.step}: {error.cause}"
+            rows.append(Row(check.__name__.replace("_", " "), "fail", cause, error.remedy))
+    return rows

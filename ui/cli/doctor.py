@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from decoder.errors import HearthError
 from ui.cli import checks
 from ui.cli.checks import Row
 from ui.cli.main import new_app
 from ui.cli.options import Debug, Json
 from ui.cli.output import print_json, print_text
-from ui.cli.text import clean_line
+from ui.text_cleaning import clean_line
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -23,25 +20,13 @@ def doctor(json: Json = False, debug: Debug = False) -> int:
 
     Each row is ok, warn (it works, with a drawback) or fail, with the remedy. The exit code is 1 when a row fails.
     """
-    rows = examine()
+    rows = checks.examine()
     if json:
         print_json({"ok": all(row.state != "fail" for row in rows), "rows": rows})
     else:
         for row in rows:
             show(row)
     return 1 if any(row.state == "fail" for row in rows) else 0
-
-
-def examine() -> Sequence[Row]:
-    """The rows of every check, in order. A check that meets an error of the house reports it as its row."""
-    rows: list[Row] = []
-    for check in checks.ALL:
-        try:
-            rows += check()
-        except HearthError as error:
-            cause = f"{error.step}: {error.cause}"
-            rows.append(Row(check.__name__.replace("_", " "), "fail", cause, error.remedy))
-    return rows
 
 
 def show(row: Row) -> None:

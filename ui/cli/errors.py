@@ -7,7 +7,7 @@ import traceback
 
 from decoder.errors import HearthError
 from ui.cli.options import Run
-from ui.cli.text import clean_line
+from ui.text_cleaning import clean_line
 
 EXIT_CODES = {
     0: "It worked.",

@@ -14,7 +14,7 @@ from ui.cli.feedback_text import moment_of, parts, row
 from ui.cli.main import COMMANDS, new_app
 from ui.cli.options import Debug, Json
 from ui.cli.output import print_json, print_table, print_text, remark
-from ui.cli.text import clean_line
+from ui.text_cleaning import clean_line
 
 if TYPE_CHECKING:
     from alignment.feedback import Feedback

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ui.cli.text import clean_line
+from ui.text_cleaning import clean_line
 
 if TYPE_CHECKING:
     from alignment.feedback_events import Event

@@ -11,7 +11,7 @@ import typer
 from ui.cli import wiring
 from ui.cli.options import Debug, Json, KnowledgeBaseName
 from ui.cli.output import describe, print_json, print_text, progress_bar, remark
-from ui.cli.text import clean_line
+from ui.text_cleaning import clean_line
 
 
 def stats(kb: KnowledgeBaseName = wiring.DEFAULT, json: Json = False, debug: Debug = False) -> None:

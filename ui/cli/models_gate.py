@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from ui.cli.options import Debug, Json
 from ui.cli.output import print_json, print_table, print_text, progress_bar, remark
 
 if TYPE_CHECKING:
-    from alignment.evaluate import Side, Suite
+    from alignment.evaluate import Suite
     from alignment.evaluate_rules import GateResult, GateRules
     from decoder.base import Decoder
     from decoder.server import RunningServer
@@ -187,20 +188,16 @@ def promote(
 
 def gate(running: RunningServer, options: Options) -> Any:
     """The gate of these options: a function of two served models' names. Raises UsageError before anything is asked."""
+    from alignment.evaluate_served import evaluations_folder, served_gate
+
     rules, suite = _rules(options), _suite(options)
 
     def ask(candidate: str, baseline: str) -> GateResult:
-        from alignment.evaluate import evaluate as measure
-        from alignment.evaluate_report import write_report
-        from alignment.registry_artefact import models_folder
-
-        folder = options.out or models_folder() / "evaluations" / f"{candidate}-against-{baseline}"
-        with ExitStack() as stack, progress_bar() as on_progress:
-            first, second = _side(stack, running, candidate), _side(stack, running, baseline)
-            judge = _judge(stack, running, options) if suite.asks else None
-            result = measure(first, second, replace(suite, judge=judge), rules, folder, on_progress)
-        page = write_report(result, folder)[1]
-        remark(f"The report: {page}")
+        folder = options.out or evaluations_folder(candidate, baseline)
+        with progress_bar() as on_progress:
+            asked = served_gate(running, suite, rules, folder, partial(_judge, running, options), on_progress)
+            result = asked(candidate, baseline)
+        remark(f"The report: {folder / 'report.html'}")
         return result
 
     return ask
@@ -271,26 +268,13 @@ def _score(options: Options) -> Any:
     return scoring.RewardModel.load(artefact.model).score
 
 
-def _side(stack: ExitStack, running: RunningServer, name: str) -> Side:
-    from alignment.evaluate import Side
-    from alignment.evaluate_loss import served
-
-    return Side(name, _served(stack, running, name), served(running, name))
-
-
-def _judge(stack: ExitStack, running: RunningServer, options: Options) -> Decoder:
+def _judge(running: RunningServer, options: Options, stack: ExitStack) -> Decoder:
+    from alignment.evaluate_served import served_decoder
     from decoder.client import ServedDecoder
 
     if options.judge_url:
         return stack.enter_context(closing(ServedDecoder(options.judge_url, options.judge_model)))
-    return _served(stack, running, options.judge_model or running.model)
-
-
-def _served(stack: ExitStack, running: RunningServer, name: str) -> Decoder:
-    from decoder.client import ServedDecoder
-
-    decoder = ServedDecoder(running.base_url, name, preset="vllm", api_key=running.api_key, proxy="")
-    return stack.enter_context(closing(decoder))
+    return served_decoder(stack, running, options.judge_model or running.model)
 
 
 def _show(result: GateResult, json: bool) -> None:

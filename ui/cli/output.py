@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ui.cli.text import clean, clean_line
+from ui.text_cleaning import clean, clean_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

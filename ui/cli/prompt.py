@@ -14,7 +14,7 @@ from ui.cli.main import COMMANDS, new_app
 from ui.cli.options import BaseUrl, Debug, Embedded, Json, Model
 from ui.cli.output import as_data, print_json, print_table, print_text, remark
 from ui.cli.prompt_values import Folders, Name, Set, SetFile, UseExample, Values, values_for
-from ui.cli.text import clean
+from ui.text_cleaning import clean
 
 if TYPE_CHECKING:
     from decoder.base import Decoder

@@ -11,7 +11,7 @@ from ui.cli import wiring
 from ui.cli.main import new_app
 from ui.cli.options import Debug, Json, KnowledgeBaseName
 from ui.cli.output import print_json, print_text, remark
-from ui.cli.text import clean_line
+from ui.text_cleaning import clean_line
 
 if TYPE_CHECKING:
     from rag.explain import Explanation, QueryReason, Reason

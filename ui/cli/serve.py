@@ -13,7 +13,7 @@ from ui.cli.errors import one_line
 from ui.cli.main import new_app
 from ui.cli.options import Debug, Json
 from ui.cli.output import print_json, print_table, print_text, remark, spinner
-from ui.cli.text import clean_line
+from ui.text_cleaning import clean_line
 
 if TYPE_CHECKING:
     from decoder.server import Progress, RunningServer, ServeOptions, ServerStatus

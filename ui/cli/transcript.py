@@ -10,7 +10,7 @@ from pathlib import Path
 from decoder.errors import UsageError
 from ui.cli.output import as_data
 from ui.cli.session import Turn
-from ui.cli.text import clean, clean_line
+from ui.text_cleaning import clean, clean_line
 
 STEP = "saving the chat"
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|])")
@@ -36,9 +36,9 @@ def save(turns: Sequence[Turn], path: Path, overwrite: bool = False) -> None:
         raise UsageError(STEP, f"{path} cannot be written: {error.strerror}", "Choose another place") from error
 
 
-def as_markdown(turns: Sequence[Turn]) -> str:
+def as_markdown(turns: Sequence[Turn], title: str = "A chat with Hearth") -> str:
     """Question, answer and sources of each turn. Text from documents is quoted, so that it stays text."""
-    lines = ["# A chat with Hearth", "", *(line for turn in turns for line in _turn(turn))]
+    lines = [f"# {_escape(title)}", "", *(line for turn in turns for line in _turn(turn))]
     return "\n".join(lines).rstrip() + "\n"
 
 

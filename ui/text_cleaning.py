@@ -1,4 +1,4 @@
-"""Untrusted text made safe to print: documents, file names and models must not steer the terminal.
+"""Untrusted text made safe to show: documents, file names and models must not steer the terminal or the page.
 
 Escape sequences, other control characters and the invisible characters that reorder text are taken out. Markup of
 rich's own (`[bold]`) is not touched here: the house prints such text as plain `Text` or with markup switched off.
@@ -11,9 +11,11 @@ import re
 _SEQUENCES = re.compile(
     r"\r\n"
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor, screen
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS: titles, links
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS: titles
 )
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def clean(text: str) -> str:

@@ -1,0 +1,117 @@
+"""The long way, in a real browser and against a real vLLM: an answer in the chat is mended, the better answer becomes a
+data set, a short training, a promoted adapter; and the chat answers with it. In the middle the app is killed.
+
+The server is the session's; what this test loads it unloads again.
+"""
+
+import json
+import re
+
+import pytest
+
+from decoder import alias
+from decoder.server_http import model_names
+from tests.browser.conftest import free_port, running_ui
+
+pytestmark = [pytest.mark.vllm, pytest.mark.browser, pytest.mark.timeout(600)]
+QUESTION = "Who gathers round the hearth?"
+BETTER = "People gather round it in the evening."
+SLOW = 120_000
+"""Milliseconds that a step of the journey may take where a process has to start first."""
+
+
+@pytest.fixture
+def place(vllm_server, vllm_home, tmp_path, monkeypatch):
+    """Settings of a registry and a feedback file of the test's own; afterwards the server serves its base alone."""
+    monkeypatch.setenv("HEARTH_HOME", str(vllm_home))
+    yield {
+        "HEARTH_ALIGNMENT_MODELS": str(tmp_path / "models"),
+        "HEARTH_ALIGNMENT_FEEDBACK": str(tmp_path / "feedback.sqlite"),
+        "HF_HUB_OFFLINE": "1",
+    }
+    alias.file().unlink(missing_ok=True)
+    for name in model_names(vllm_server.base_url)[1:]:
+        vllm_server.unload_adapter(name)
+
+
+def button(window, name, exact=True):
+    return window.get_by_role("button", name=name, exact=exact)
+
+
+def set_number(window, label, value):
+    field = window.get_by_role("spinbutton", name=label, exact=True)
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def go_to(window, page, view):
+    window.get_by_role("link", name=page, exact=True).click()
+    window.get_by_role("heading", name=page, exact=True).wait_for()
+    if view:
+        window.get_by_role("radio", name=view).or_(button(window, view, exact=False)).first.click()
+
+
+def ask(window):
+    """The question in a new chat, drawn without chance and of few tokens."""
+    button(window, "New chat").click()
+    button(window, "Settings").click()
+    set_number(window, "Temperature", 0)
+    set_number(window, "Longest answer, in tokens", 24)
+    window.keyboard.press("Escape")
+    line = window.get_by_role("textbox", name="Ask a question", exact=False)
+    line.fill(QUESTION)
+    line.press("Enter")
+    button(window, "Write a better answer").or_(button(window, "Your better answer is kept.")).first.wait_for()
+
+
+def test_from_a_better_answer_in_the_chat_to_a_chat_that_answers_so(place, vllm_home, vllm_server, window, tmp_path):
+    port = free_port()
+    with running_ui(vllm_home, port, **place) as live:
+        window.goto(live.url)
+        window.get_by_role("heading", name="Chat", exact=True).wait_for()
+        ask(window)
+        assert window.get_by_text(BETTER).count() == 0
+        button(window, "Write a better answer").click()
+        window.get_by_role("textbox", name="The answer as it should have been").fill(BETTER)
+        button(window, "Keep the better answer").click()
+        button(window, "Your better answer is kept.").wait_for()
+
+        go_to(window, "Alignment", "Feedback")
+        button(window, "Make the data set", exact=False).click()
+        button(window, "Look at it", exact=False).click()
+        button(window, "Train on", exact=False).click()
+        window.get_by_text("tiny-llama, served now").wait_for()
+        set_number(window, "Steps", 40)
+        button(window, "Start training", exact=False).click()
+        window.get_by_text("preparing").or_(window.get_by_text("training")).first.wait_for()
+        live.kill()  # the run knows nothing of the app
+
+    with running_ui(vllm_home, port, **place) as live:
+        window.goto(f"{live.url}/alignment")
+        go_to(window, "Alignment", "Runs")
+        button(window, "See the model and promote it", exact=False).click(timeout=SLOW)
+
+        held_out = window.get_by_role("combobox", name="Held-out rows", exact=False)
+        held_out.click()
+        held_out.fill("feedback-sft")
+        held_out.press("Enter")
+        window.get_by_text("The gate's rules").click()
+        for label, value in (("Least questions", 1), ("Rows used", 1), ("Tokens an answer", 4)):
+            set_number(window, label, value)
+        button(window, "Measure and promote", exact=False).click()
+        window.get_by_text("answers for tiny-llama from now on", exact=False).wait_for(timeout=SLOW)
+        adapter = alias.resolve("tiny-llama")
+        assert re.fullmatch(r"sft-small(-\d+)?-[0-9a-f]{8}", adapter)
+        assert adapter in model_names(vllm_server.base_url)
+
+        window.get_by_role("link", name="Ask it something").click()
+        ask(window)
+        window.get_by_text(BETTER).first.wait_for()
+
+        go_to(window, "Alignment", "Models")
+        button(window, "Roll back", exact=False).first.click()
+        button(window, "Roll back").last.click()
+        window.get_by_text("the base model itself", exact=False).wait_for()
+    assert alias.resolve("tiny-llama") == "tiny-llama"
+    events = [json.loads(line)["event"] for line in (tmp_path / "models" / "history.jsonl").read_text().splitlines()]
+    assert events == ["register", "load", "promote", "rollback"]

@@ -1,0 +1,179 @@
+"""The conversation that a page shows, and what its buttons do: changes to it, questions put to it.
+
+Which one it is stands in the page's address, so that a reload and a bookmark find it, and in the session, so that
+other pages can be looked at meanwhile. Before the first question there is a draft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from decoder.errors import HearthError, UsageError
+from ui.browser import chat_answering, chat_tree, knowledge_names
+from ui.browser.chat_settings import ChatSettings
+from ui.browser.chat_store import Store, store
+from ui.browser.chat_types import Conversation, Turn
+from ui.browser.person import person
+from ui.browser.problems import show_problem
+from ui.cli import wiring
+
+PARAMETER, SESSION, DRAFT, PROBLEM = "chat", "chat-id", "chat-draft", "chat-problem"
+EDITING, COMPARING, EARLIER = "chat-editing", "chat-comparing", "chat-earlier"
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What the page shows.
+
+    Attributes:
+        conversation: None before the first question.
+        turns: of all branches.
+        path: the shown branch.
+        kb, settings: how the next question is answered.
+        names: this person's knowledge bases, by full name.
+    """
+
+    store: Store
+    conversation: Conversation | None
+    turns: Sequence[Turn]
+    path: Sequence[Turn]
+    kb: str
+    settings: ChatSettings
+    names: Sequence[str]
+
+    @property
+    def id(self) -> str:
+        """Of the conversation; "new" for a draft."""
+        return self.conversation.id if self.conversation else "new"
+
+    @property
+    def running(self) -> Turn | None:
+        """The turn that is being answered, if it is on the shown branch or beside it."""
+        return next((turn for turn in self.turns if turn.state == "running"), None)
+
+
+def here() -> Here:
+    """The conversation of the page's address or of the session. Raises what `store` raises."""
+    kept, conversation = store(), None
+    wanted = st.query_params.get(PARAMETER) or st.session_state.get(SESSION)
+    if wanted:
+        try:
+            conversation = kept.conversation(wanted, person().id)
+        except UsageError as error:
+            leave()
+            show_problem(error)
+    names = knowledge_names.own_names()
+    if conversation is None:
+        kb, settings = st.session_state.get(DRAFT) or (_first_kb(names), ChatSettings())
+        if kb not in ("", *names) and kb not in knowledge_names.known_names():
+            kb = _first_kb(names)
+        return Here(kept, None, (), (), kb, settings, names)
+    _enter(conversation.id)
+    turns = [_settled(kept, turn) for turn in kept.turns(conversation.id, person().id)]
+    path = chat_tree.branch(turns, conversation.leaf)
+    return Here(kept, conversation, turns, path, conversation.kb, conversation.settings, names)
+
+
+def safely(change: Callable[..., Any], *args: Any) -> None:
+    """Call what a button does; an error of the house is shown by the run that follows."""
+    try:
+        change(*args)
+    except HearthError as error:
+        st.session_state[PROBLEM] = error
+
+
+def show_problem_of_before() -> None:
+    """What went wrong with the last button."""
+    if (error := st.session_state.pop(PROBLEM, None)) is not None:
+        show_problem(error)
+
+
+def enter(conversation: str) -> None:
+    """Show this conversation."""
+    leave()
+    _enter(conversation)
+
+
+def begin_new(page: Here) -> None:
+    """Show an empty page for a new one, which begins with the settings of this."""
+    if page.conversation is not None:
+        st.session_state[DRAFT] = (page.kb, page.settings)
+    leave()
+
+
+def leave() -> None:
+    """Show an empty page."""
+    st.query_params.pop(PARAMETER, None)
+    for key in (SESSION, EDITING, COMPARING, EARLIER):
+        st.session_state.pop(key, None)
+
+
+def configure(page: Here, kb: str, settings: ChatSettings) -> None:
+    """How the next questions are answered. Raises UsageError for a knowledge base that is not this person's."""
+    if kb and kb not in person().own([kb]):
+        raise UsageError("choosing a knowledge base", "there is none of this name", "Choose another")
+    if page.conversation is not None:
+        page.store.configure(page.conversation.id, person().id, kb, settings)
+    st.session_state[DRAFT] = (kb, settings)
+
+
+def ask(page: Here, question: str, kb: str = "", job: str = "") -> None:
+    """Put a question after the last turn. Raises UsageError."""
+    parent = page.path[-1].id if page.path else ""
+    _begin(page, question, parent, page.path, kb or page.kb, page.settings, job)
+
+
+def ask_again(page: Here, turn: Turn, question: str = "", settings: ChatSettings | None = None) -> Turn:
+    """Put a turn's question, or another in its place, again: a version of that turn. Raises UsageError."""
+    before = chat_tree.branch(page.turns, turn.parent) if turn.parent else []
+    st.session_state.pop(EDITING, None)
+    return _begin(page, question or turn.question, turn.parent, before, page.kb, settings or page.settings)
+
+
+def stop(turn: Turn) -> None:
+    """End an answer that this process writes, and wait a moment for it to have ended."""
+    answering = chat_answering.running(turn.id)
+    if answering is not None:
+        answering.stop()
+        answering.wait(2.0)
+
+
+def show_version(page: Here, turn: Turn) -> None:
+    """Let the shown branch go through this turn."""
+    leaf = chat_tree.end_of(page.turns, turn.id)
+    page.store.show(turn.conversation, person().id, leaf)
+
+
+def _begin(
+    page: Here, question: str, parent: str, before: Sequence[Turn], kb: str, settings: ChatSettings, job: str = ""
+) -> Turn:
+    who, conversation = person().id, page.conversation
+    settings.sampling()  # for UsageError, before anything is kept
+    if conversation is None:
+        conversation = page.store.create(who, kb, settings, question)
+    elif kb != conversation.kb:
+        page.store.configure(conversation.id, who, kb, settings)
+    history = chat_tree.heard(before, kb)
+    answering = chat_answering.ask(page.store, who, conversation.id, question, parent, kb, settings, history, job)
+    _enter(conversation.id)
+    return answering.turn
+
+
+def _enter(conversation: str) -> None:
+    st.session_state[SESSION] = conversation
+    if st.query_params.get(PARAMETER) != conversation:
+        st.query_params[PARAMETER] = conversation
+
+
+def _first_kb(names: Sequence[str]) -> str:
+    default = f"{person().prefix}{wiring.DEFAULT}"
+    return default if default in names else next(iter(names), "")
+
+
+def _settled(kept: Store, turn: Turn) -> Turn:
+    """A turn of this process that nobody writes any more, as after a full disk, was interrupted."""
+    return turn if turn.state != "running" else chat_answering.settled(kept, turn)
