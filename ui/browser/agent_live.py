@@ -82,8 +82,8 @@ def _now(job: Job, ask: Ask | None) -> None:
 def _approval(job: Job, ask: Ask) -> None:
     """The whole call and two buttons, whose keys hold for this one call."""
     with st.container(border=True, key=f"agents-ask-{ask.nonce}"):
-        st.subheader(say(f"agents.may_{ask.effect}", tool=plain(ask.tool)))
-        st.caption(plain(ask.reason))
+        st.subheader(say(f"agents.may_{ask.effect}", tool=plain(ask.tool)), anchor=False)
+        st.caption(" · ".join([plain(ask.reason), *([say("agents.tainted")] if ask.untrusted else [])]))
         st.code(call_json(ask.arguments), language=None, wrap_lines=True)
         with st.container(horizontal=True):
             for name, approved, icon in (("approve", True, "check"), ("refuse", False, "block")):
