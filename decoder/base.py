@@ -12,6 +12,8 @@ from decoder.errors import UsageError
 from decoder.types import Completion, Constraint, ConstraintKind, Event, Finished, Prompt, Sampling, Tool
 
 T = TypeVar("T")
+UNWINDING = 30.0
+"""Seconds that work which was interrupted has to end."""
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 
@@ -64,11 +66,17 @@ def iterate_sync(events: AsyncIterator[T]) -> Iterator[T]:
     Raises UsageError on the background loop's own thread, as `run_sync`.
     """
 
+    idle = threading.Event()
+    idle.set()
+
     async def advance() -> tuple[bool, T | None]:
+        idle.clear()
         try:
             return True, await anext(events)
         except StopAsyncIteration:
             return False, None
+        finally:
+            idle.set()
 
     try:
         while True:
@@ -80,6 +88,7 @@ def iterate_sync(events: AsyncIterator[T]) -> Iterator[T]:
         if on_background_loop():  # a refused call, or an iterator that is collected there: it is not waited for
             asyncio.run_coroutine_threadsafe(close_events(events), background_loop())
         else:
+            idle.wait(UNWINDING)  # after Ctrl-C it may still be at its own `finally`, and cannot be closed until then
             run_sync(close_events(events))
 
 

@@ -1,12 +1,14 @@
 """What tests of several rooms share: an empty home, a web server on loopback that answers as it is told to, a tiny
-random Llama made on the spot, and one real vLLM process for the whole session.
+random Llama made on the spot, one real vLLM process for the whole session, and Debian's Chromium.
 """
 
 import asyncio
 import json
 import os
+import shutil
 import threading
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -27,6 +29,14 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
 )
 ROLES = ["<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
+CHROMIUM_ARGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 JUDGED = ("test_alarms.py", "test_collapse.py", "test_judge.py", "test_metrics.py")
@@ -253,3 +263,36 @@ def vllm_server(tiny_llama, vllm_home):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEARTH_HOME", str(vllm_home))
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's Chromium, headless. While it runs, asyncio is playwright's own in this thread, so each file has one."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(CHROMIUM_ARGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def window(chromium):
+    """A fresh browser window. Whatever it asks of any other place than this machine fails the test at its end."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(20_000)
+    strangers, failures = [], []
+    context.on("request", lambda request: strangers.append(request.url) if _off_list(request.url) else None)
+    page = context.new_page()
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    yield page
+    context.close()
+    assert not strangers
+    assert not failures
+
+
+def _off_list(url):
+    place = urlsplit(url)
+    return place.scheme in ("http", "https", "ws", "wss") and place.hostname not in ("127.0.0.1", "localhost")

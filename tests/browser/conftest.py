@@ -1,7 +1,6 @@
-"""What tests of the browser's app share: a home, pages run by AppTest, a running app, and Debian's Chromium."""
+"""What tests of the browser's app share: a home, pages run by AppTest, and a running app."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,19 +9,10 @@ import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
 HOUSE = Path(__file__).resolve().parents[2]
-CHROMIUM_ARGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture
@@ -135,36 +125,3 @@ def live(live_home, mock_decoder):
         live_home, HEARTH_DECODER_BASE_URL=mock_decoder.base_url, HEARTH_DECODER_PRESET="openai"
     ) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """Debian's Chromium, headless. Ended with its module: while playwright lives, nothing async runs in its thread."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="the browser is driven by playwright")
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(CHROMIUM_ARGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def window(chromium):
-    """A fresh browser window. Whatever it asks of any other place than this machine fails the test at its end."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(20_000)
-    strangers, failures = [], []
-    context.on("request", lambda request: strangers.append(request.url) if _off_list(request.url) else None)
-    page = context.new_page()
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    yield page
-    context.close()
-    assert not strangers
-    assert not failures
-
-
-def _off_list(url):
-    place = urlsplit(url)
-    return place.scheme in ("http", "https", "ws", "wss") and place.hostname not in ("127.0.0.1", "localhost")

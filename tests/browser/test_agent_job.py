@@ -98,6 +98,31 @@ def test_a_no_and_no_answer_at_all_leave_the_effect_undone(says, monkeypatch):
     assert notes() == {}
 
 
+def test_a_run_that_is_stopped_while_it_asks_asks_again_when_it_goes_on(says):
+    says(act("I write.", NOTE), done())
+    job = agent_runs.start(asked())
+    ask = until(lambda: agent_asking.pending(job.folder))
+    jobs.stop(job)
+    job = jobs.wait(job, 20)
+    assert (job.state, agent_asking.pending(job.folder)) == ("stopped", None)
+    job = agent_runs.go_on(job)
+    again = until(lambda: agent_asking.pending(job.folder))
+    assert again.nonce != ask.nonce
+    agent_asking.answer(job.folder, again.nonce, True)
+    assert jobs.wait(job, 20).state == "done"
+    assert notes() == {"milk.md": "Buy milk."}
+
+
+@pytest.mark.slow
+def test_a_real_model_held_to_its_tools_runs_within_its_budget(home, tiny_llama):
+    spec = AgentSpec("Do it.", tools=("calculator",), embedded=str(tiny_llama), steps=2, tokens=700)
+    job = jobs.wait(agent_runs.start(spec), 60)
+    assert job.state == "done", (job.error, jobs.output(job))
+    assert kinds(job, e.RunStarted)[0].mode == "constrained"
+    assert 1 <= kinds(job, e.RunEnded)[0].result.spent.steps <= 2
+    assert replayed(job).prompts == len(kinds(job, e.DecoderCalled))
+
+
 def test_never_refuses_without_asking(says):
     says(act("I write.", NOTE), done())
     job = jobs.wait(agent_runs.start(asked(approve="never")), 20)

@@ -108,7 +108,7 @@ def test_at_first_there_is_one_primary_button_and_the_usual_tools(open_agents, w
     page = open_agents()
     assert [button.label for button in page.button if button.proto.type == "primary"] == ["Run"]
     tools = page.multiselect(key="agents-tools")
-    assert tools.value == ["calculator", "clock"]
+    assert tools.value == ["calculator", "clock", "notes"]
     assert "Notes · writes" in tools.options
     assert "Web pages · sends" in tools.options
     assert not any(option.startswith("Files") for option in tools.options)

@@ -130,7 +130,7 @@ def test_two_answers_are_compared_and_the_better_stays(open_chat, kept, served):
     page = open_chat(conversation(kept, ("One?", "done", "The first.")))
     button(page, "chat-compare-go").click().run()
     assert not page.exception and "The first." in shown(page) and "Hello from the model." in shown(page)
-    button(page, "chat-keep-1").click().run()
+    button(page, "chat-keep-left").click().run()
     assert "The first." in shown(page) and "Hello from the model." not in shown(page) and "1 of 2" in shown(page)
 
 

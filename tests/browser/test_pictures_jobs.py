@@ -1,4 +1,4 @@
-"""The jobs of the page "pictures", for real: train, be stopped, be killed, go on; draw, draw again; walk between codes."""
+"""The jobs of the page "pictures", for real: train, be stopped or killed, go on; draw and draw again; walk."""
 
 import importlib.util
 import shutil
@@ -9,13 +9,13 @@ import pytest
 
 pytest.importorskip("diffusers", reason="diffusers is in the generate extra")
 
-from decoder.errors import UsageError  # noqa: E402
-from decoder.runs.checkpoints import last_whole, step_of  # noqa: E402
-from generators.errors import GeneratorError, ModelError  # noqa: E402
-from ui.browser import jobs, picture_draw_job, picture_train_job  # noqa: E402
-from ui.browser.picture_gallery import gallery_of  # noqa: E402
-from ui.browser.picture_runs import find_run  # noqa: E402
-from ui.browser.picture_walk import made_walk, walk_key  # noqa: E402
+from decoder.errors import UsageError
+from decoder.runs.checkpoints import last_whole, step_of
+from generators.errors import GeneratorError, ModelError
+from ui.browser import jobs, picture_draw_job, picture_train_job
+from ui.browser.picture_gallery import gallery_of
+from ui.browser.picture_runs import find_run
+from ui.browser.picture_walk import made_walk, walk_key
 
 
 def load(name, folder=Path(__file__).parent):

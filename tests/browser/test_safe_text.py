@@ -1,39 +1,22 @@
 """Text that nobody vouches for as Markdown: what is kept of it, and what can never come out of it."""
 
 import re
-import time
-from html.parser import HTMLParser
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
-from ui.browser.safe_letters import JOINER, neutral
+from tests.browser.shown_letters import READER, shown, solid
+from ui.browser.safe_letters import JOINER
 from ui.browser.safe_text import plain, safe_markdown
 
-READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-PIECES = st.sampled_from(
-    """<script>alert(1)</script> <img/src=x> <!-- --> &lt; &#x3c; &#58; &NewLine; ![a](http://x.y/p.png) ![a][b] [a](b)
-    [b]: http://x.y  [b]:javascript:x [a](javascript:alert(1)) <http://x.y> <javascript:x> <a@b.cd> a@b.cd www.x.yz
-    https://x.yz/a?b=1&c=2 ``` ~~~ ```html `` ` ** * __ _ ~~ ~ # ## - + 1. 2) > | :--- --- === \\ \\\\ $ $$ :red[ ] :a:
-    :material/home: :material_home: :streamlit: ::: -> <- -- <-> >= ~= [^1] [^1]: [ ] ( ) ! & ; { } {{x}} {x} " '
-    \u202e \u200b \u2060 \x00 \x1b[31m \t a b c é ä 漢 😀""".split()
-    + [
-        " ",
-        "  ",
-        "    ",
-        "\n",
-        "\n\n",
-        "\n    ",
-        "\\\n",
-        "  \n",
-        "|a|b|\n|-|-|\n|",
-        "<!--\n",
-        "<br>",
-        "\n[x]: javascript:a\n",
-    ]
-)
+WORDS = r"""<script>alert(1)</script> <img/src=x> <!-- --> &lt; &#x3c; &#58; &NewLine; ![a](http://x.y/p.png) ![a][b]
+[a](b) [b]: http://x.y [b]:javascript:x [a](javascript:alert(1)) <http://x.y> <javascript:x> <a@b.cd> a@b.cd www.x.yz
+https://x.yz/a?b=1&c=2 ``` ~~~ ```html `` ` ** * __ _ ~~ ~ # ## - + 1. 2) > | :--- --- === \ \\ $ $$ :red[ ] :a:
+:material/home: :material_home: :streamlit: ::: -> <- -- <-> >= ~= [^1] [^1]: [ ] ( ) ! & ; { } {{x}} {x} " '
+a b c é ä 漢 😀"""
+UNSEEN = [" ", "  ", "    ", "\t", "\n", "\n\n", "\n    ", "\\\n", "  \n", "\u202e", "\u200b", JOINER, "\0", "\x1b[31m"]
+LONGER = ["|a|b|\n|-|-|\n|", "<!--\n", "\n[x]: javascript:a\n"]
+PIECES = st.sampled_from([*WORDS.split(), *UNSEEN, *LONGER])
 HOSTILE = st.one_of(st.lists(PIECES, max_size=24).map("".join), st.text(max_size=80))
 
 
@@ -41,22 +24,6 @@ def flat(tokens):
     for token in tokens:
         yield token
         yield from flat(token.children or ())
-
-
-def shown(markdown):
-    """The letters that a reader sees, without spaces and joiners."""
-    seen = []
-
-    class Text(HTMLParser):
-        def handle_data(self, data):
-            seen.append(data)
-
-    Text().feed(READER.render(markdown))
-    return re.sub(rf"[\s{JOINER}]", "", "".join(seen))
-
-
-def solid(text):
-    return re.sub(rf"[\s{JOINER}]", "", neutral(text))
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,6 +1,9 @@
 """The sync twins wait on one background loop, and never on its own thread."""
 
 import asyncio
+import os
+import signal
+import threading
 
 import pytest
 
@@ -44,3 +47,20 @@ def test_an_iterator_that_is_left_on_the_loops_own_thread_is_closed_there():
     on_the_loop(iterator.close)
     run_sync(asyncio.sleep(0))
     assert closed == [True]
+
+
+def test_ctrl_c_waits_for_work_that_is_still_at_its_own_end():
+    ended = []
+
+    async def slow_to_end():
+        try:
+            await asyncio.sleep(SECONDS)
+            yield 1
+        finally:
+            await asyncio.sleep(0.2)
+            ended.append(True)
+
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        next(iterate_sync(slow_to_end()))
+    assert ended == [True]

@@ -84,7 +84,7 @@ def _approval(job: Job, ask: Ask) -> None:
     with st.container(border=True, key=f"agents-ask-{ask.nonce}"):
         st.subheader(say(f"agents.may_{ask.effect}", tool=plain(ask.tool)))
         st.caption(plain(ask.reason))
-        st.code(call_json(ask.arguments), language="json", wrap_lines=True)
+        st.code(call_json(ask.arguments), language=None, wrap_lines=True)
         with st.container(horizontal=True):
             for name, approved, icon in (("approve", True, "check"), ("refuse", False, "block")):
                 st.button(

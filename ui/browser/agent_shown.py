@@ -58,7 +58,7 @@ def show_card(card: Card) -> None:
         case "thought":
             st.text(card.text)
         case "action":
-            st.code(card.text, language="json", wrap_lines=True)
+            st.code(card.text, language=None, wrap_lines=True)
         case "team":
             if card.text:
                 st.text(card.text)

@@ -44,7 +44,7 @@ class AgentSpec:
 
     task: str
     person: str = ""
-    tools: tuple[str, ...] = ("calculator", "clock")
+    tools: tuple[str, ...] = ("calculator", "clock", "notes")
     kb: str = ""
     mcp: tuple[str, ...] = ()
     instructions: str = ""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import streamlit as st
 
-from ui.browser import jobs
+from ui.browser import jobs, knowledge_begin, knowledge_uploads
 from ui.browser.chat_here import Here, ask, configure, safely, stop
 from ui.browser.chat_store import MOST_QUESTION
 from ui.browser.chat_turns import job_line
 from ui.browser.job_shown import show_end
-from ui.browser.jobs import Job
 from ui.browser.person import person
 from ui.browser.settings import ui_settings
 from ui.browser.strings import say
@@ -54,21 +50,12 @@ def _sent(page: Here) -> None:
         ask(page, question)
         return
     kb = page.kb or f"{person().prefix}{wiring.DEFAULT}"
-    job = _index(kb, files)
+    job = knowledge_begin.read(kb, knowledge_uploads.keep(files, kb))
     if question:
         ask(page, question, kb, job.id)
     else:
         configure(page, kb, page.settings)
         st.session_state[JOB] = job.id
-
-
-def _index(kb: str, files: Sequence[Any]) -> Job:
-    """Read the attached files into the knowledge base, in a job."""
-    from ui.browser.knowledge_uploads import keep
-
-    paths = [str(path) for path in keep(files, kb)]
-    title = say("chat.attached", count=len(paths), kb=person().shown(kb))
-    return jobs.start("index", title, {"kb": kb, "paths": paths, "urls": [], "rebuild": False}, person().id)
 
 
 def _reading() -> None:

@@ -53,20 +53,16 @@ def show_comparison(page: Here) -> bool:
     if any(turn.answer is None for turn in pair):
         st.session_state.pop(COMPARING, None)
         return False
+    from ui.browser.feedback_view import show_ranking
+
     st.subheader(say("chat.comparing"))
     st.markdown(safe_markdown(pair[0].question))
-    for number, (column, turn) in enumerate(zip(st.columns(2, border=True), pair, strict=True), 1):
+    show_ranking(given_of(page, pair[0]), [turn.shown_text for turn in pair], f"chat-ranking-{pair[1].id}")
+    for column, side, turn in zip(st.columns(2), ("left", "right"), pair, strict=True):
         with column:
-            st.caption(say("chat.answer_number", number=number, model=plain(turn.model or say("chat.quote"))))
-            st.markdown(safe_markdown(turn.shown_text))
-            st.button(
-                say("chat.keep_number", number=number),
-                key=f"chat-keep-{number}",
-                type="primary",
-                on_click=safely,
-                args=(_keep, page, turn),
-            )
-    _ranking(page, pair)
+            model = plain(turn.model) if turn.model else say("chat.quote")
+            st.caption(say("chat.answer_by", side=say(f"chat.{side}"), model=model))
+            st.button(say(f"chat.keep_{side}"), key=f"chat-keep-{side}", on_click=safely, args=(_keep, page, turn))
     st.button(
         say("chat.compare_end"),
         key="chat-compare-end",
@@ -80,12 +76,6 @@ def show_comparison(page: Here) -> bool:
 def _keep(page: Here, turn: Turn) -> None:
     show_version(page, turn)
     st.session_state.pop(COMPARING, None)
-
-
-def _ranking(page: Here, pair: list[Turn]) -> None:
-    from ui.browser.feedback_view import show_ranking
-
-    show_ranking(given_of(page, pair[0]), [turn.shown_text for turn in pair], f"chat-ranking-{pair[1].id}")
 
 
 def given_of(page: Here, turn: Turn) -> Given:

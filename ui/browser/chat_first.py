@@ -6,17 +6,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui.browser import chat_models, jobs
+from ui.browser import chat_models, jobs, knowledge_begin
 from ui.browser.chat_here import Here, ask, safely
 from ui.browser.job_shown import show_end
 from ui.browser.jobs import Job
+from ui.browser.knowledge_uploads import shown_name
 from ui.browser.person import person
 from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "manual"
-EXAMPLE = "example"
-"""What the knowledge base of the examples is called, after the person's prefix."""
 MOST_SUGGESTED = 3
 
 
@@ -38,7 +36,7 @@ def _example() -> None:
     job = next(iter(_making()), None)
     if job is not None and job.going:
         _watch()
-    elif EXAMPLES.is_dir():
+    elif knowledge_begin.has_example():
         if job is not None:
             show_end(job)
         st.button(
@@ -47,19 +45,16 @@ def _example() -> None:
             icon=":material/auto_stories:",
             type="primary",
             on_click=safely,
-            args=(_make,),
+            args=(knowledge_begin.read_example,),
         )
 
 
-def _make() -> None:
-    kb = f"{person().prefix}{EXAMPLE}"
-    spec = {"kb": kb, "paths": [str(EXAMPLES)], "urls": [], "rebuild": False}
-    jobs.start("index", say("chat.example_title"), spec, person().id)
-
-
 def _making() -> list[Job]:
-    kb = f"{person().prefix}{EXAMPLE}"
-    return [job for job in jobs.every(person().id, "index") if job.spec.get("kb") == kb]
+    return [job for job in jobs.every(person().id, "index") if job.spec.get("kb") == _example_kb()]
+
+
+def _example_kb() -> str:
+    return f"{person().prefix}{knowledge_begin.EXAMPLE_NAME}"
 
 
 @st.fragment(run_every=1.0)
@@ -83,10 +78,10 @@ def _suggestions(page: Here) -> None:
 
 
 def _questions(page: Here) -> list[str]:
-    if page.kb == f"{person().prefix}{EXAMPLE}":
+    if page.kb == _example_kb():
         return [say(f"chat.example_{number}") for number in ("one", "two", "three")]
     from ui.browser import opened
 
     entries = opened.knowledge_base(page.kb).documents()
-    titles = [Path(source).stem for source in list(entries)[:MOST_SUGGESTED]]
+    titles = [Path(shown_name(source)).stem for source in list(entries)[:MOST_SUGGESTED]]
     return [say("chat.about", title=" ".join(title.replace("_", " ").replace("-", " ").split())) for title in titles]

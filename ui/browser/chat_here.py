@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from decoder.errors import HearthError, UsageError
-from ui.browser import chat_answering, chat_tree
+from ui.browser import chat_answering, chat_tree, knowledge_names
 from ui.browser.chat_settings import ChatSettings
 from ui.browser.chat_store import Store, store
 from ui.browser.chat_types import Conversation, Turn
@@ -66,9 +66,11 @@ def here() -> Here:
         except UsageError as error:
             leave()
             show_problem(error)
-    names = person().own(wiring.knowledge_bases())
+    names = knowledge_names.own_names()
     if conversation is None:
         kb, settings = st.session_state.get(DRAFT) or (_first_kb(names), ChatSettings())
+        if kb not in ("", *names) and kb not in knowledge_names.known_names():
+            kb = _first_kb(names)
         return Here(kept, None, (), (), kb, settings, names)
     _enter(conversation.id)
     turns = [_settled(kept, turn) for turn in kept.turns(conversation.id, person().id)]
@@ -96,8 +98,15 @@ def enter(conversation: str) -> None:
     _enter(conversation)
 
 
-def leave() -> None:
+def begin_new(page: Here) -> None:
     """Show an empty page for a new one, which begins with the settings of this."""
+    if page.conversation is not None:
+        st.session_state[DRAFT] = (page.kb, page.settings)
+    leave()
+
+
+def leave() -> None:
+    """Show an empty page."""
     st.query_params.pop(PARAMETER, None)
     for key in (SESSION, EDITING, COMPARING, EARLIER):
         st.session_state.pop(key, None)

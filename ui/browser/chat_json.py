@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from decoder.errors import ServiceError
@@ -27,8 +28,9 @@ def answer_as_json(answer: Answer) -> str:
     return json.dumps(_plain(answer), separators=(",", ":"))
 
 
+@lru_cache(maxsize=512)
 def answer_from_json(text: str) -> Answer:
-    """Read what `answer_as_json` wrote. Raises AnswerDamaged."""
+    """Read what `answer_as_json` wrote; the same text again gives the same answer. Raises AnswerDamaged."""
     try:
         found = _object(json.loads(text))
         return Answer(

@@ -47,7 +47,7 @@ def _knowledge_base(page: Here, where: str) -> str:
         names,
         names.index(page.kb),
         format_func=lambda name: plain(person().shown(name)) if name else say("chat.no_kb"),
-        key=f"chat-kb-{where}",
+        key=f"chat-kb-{where}-{page.kb}",
     )
     return chosen
 

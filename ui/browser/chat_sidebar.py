@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ui.browser import chat_export
-from ui.browser.chat_here import Here, enter, leave, safely, stop
+from ui.browser.chat_here import Here, begin_new, enter, leave, safely, stop
 from ui.browser.chat_settings_form import show_settings
 from ui.browser.chat_types import Conversation
 from ui.browser.person import person
@@ -20,7 +20,13 @@ def show_sidebar(page: Here) -> None:
     """All of it, top to bottom."""
     with st.sidebar:
         st.button(
-            say("chat.new"), key="chat-new", icon=":material/add:", type="primary", width="stretch", on_click=leave
+            say("chat.new"),
+            key="chat-new",
+            icon=":material/add:",
+            type="primary",
+            width="stretch",
+            on_click=begin_new,
+            args=(page,),
         )
         show_settings(page)
         if page.conversation is not None:

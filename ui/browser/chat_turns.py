@@ -8,14 +8,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from ui.browser import chat_answering, chat_tree, jobs
-from ui.browser.chat_compare import compare_button
+from ui.browser.chat_compare import compare_button, given_of
 from ui.browser.chat_here import EARLIER, EDITING, Here, ask_again, safely, show_version
 from ui.browser.chat_types import Turn
 from ui.browser.person import person
 from ui.browser.safe_text import plain, safe_markdown
 from ui.browser.strings import say
 
-SHOWN = 6
+SHOWN = 5
 """Turns that are drawn at first; and as many more at each press of the button."""
 ELSEWHERE_SECONDS = 1.0
 DRAWN, PARTS = "chat-drawn", 8
@@ -184,11 +184,4 @@ def _versions(page: Here, turn: Turn) -> None:
 def _feedback(page: Here, turn: Turn) -> None:
     from ui.browser.feedback_view import show_feedback
 
-    show_feedback(given(page, turn), f"chat-feedback-{turn.id}")
-
-
-def given(page: Here, turn: Turn) -> object:
-    """The turn as feedback takes it."""
-    from ui.browser.chat_compare import given_of
-
-    return given_of(page, turn)
+    show_feedback(given_of(page, turn), f"chat-feedback-{turn.id}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import streamlit as st
 
@@ -18,11 +18,10 @@ from ui.browser.problems import problems_shown
 from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 ICONS = {"ready": "✓", "words": "…", "duplicate": "=", "archive": "▤", "failed": "✗", "old": "!"}
+FAILED = ("failed", "old")
 MOST_HEIGHT = 420
+MOST_FAILURES = 200
 
 
 def show_documents(kb_name: str, writing: bool) -> None:
@@ -37,6 +36,7 @@ def show_documents(kb_name: str, writing: bool) -> None:
             say("knowledge.no_documents_yet" if writing else "knowledge.no_documents"), icon=":material/upload_file:"
         )
         return
+    _show_failures(held)
     chosen = _choose(kb_name, held)
     if not chosen:
         st.caption(say("knowledge.choose_documents"))
@@ -45,8 +45,17 @@ def show_documents(kb_name: str, writing: bool) -> None:
     if len(chosen) == 1 and chosen[0].known:
         show_preview(kb_name, chosen[0])
     for row in chosen:
-        if row.reason:
+        if row.status in FAILED:
             st.text(say("knowledge.reason", name=row.name, reason=row.reason))
+
+
+def _show_failures(held: Sequence[Row]) -> None:
+    failed = [row for row in held if row.status in FAILED]
+    if failed:
+        with st.expander(say("knowledge.failed_list", n=len(failed)), icon=":material/error:"):
+            st.text(
+                "\n".join(say("knowledge.reason", name=row.name, reason=row.reason) for row in failed[:MOST_FAILURES])
+            )
 
 
 def _choose(kb_name: str, held: Sequence[Row]) -> list[Row]:
@@ -65,20 +74,18 @@ def _choose(kb_name: str, held: Sequence[Row]) -> list[Row]:
     return [held[number] for number in event["selection"]["rows"] if number < len(held)]
 
 
-def table(held: Sequence[Row]) -> pd.DataFrame:
+def table(held: Sequence[Row]) -> dict[str, list[Any]]:
     """The rows as they are shown."""
-    import pandas as pd
-
-    columns = {
+    columns: dict[str, list[Any]] = {
         "name": [row.name for row in held],
         "status": [f"{ICONS[row.status]} {say(f'knowledge.status_{row.status}')}" for row in held],
-        "reason": [row.reason for row in held],
         "kind": [row.kind for row in held],
         "passages": [row.passages for row in held],
         "size": [_size(row.size) for row in held],
         "modified": [row.modified.strftime("%Y-%m-%d %H:%M") if row.modified else "" for row in held],
+        "reason": [row.reason for row in held],
     }
-    return pd.DataFrame({say(f"knowledge.column_{name}"): values for name, values in columns.items()})
+    return {say(f"knowledge.column_{name}"): values for name, values in columns.items()}
 
 
 def _size(size: int | None) -> str:

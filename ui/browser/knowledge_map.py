@@ -14,13 +14,11 @@ from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from rag.projection import Projection
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left", "triangle-right")
 """One a document; the documents with fewer passages share the last."""
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#8a8a8a")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b68ee", "#8a8a8a")
 """Of Okabe and Ito where they have one: told apart by people who see colours otherwise."""
 WORDS = 90
 LONGEST = 40
@@ -54,24 +52,23 @@ def _projection(kb_name: str, generation: str) -> Projection:
     return project(opened.knowledge_base(kb_name).store)
 
 
-def table(found: Projection) -> pd.DataFrame:
-    """A point a row: id, x, y, document, place, words."""
-    import pandas as pd
-
+def table(found: Projection) -> list[dict[str, Any]]:
+    """The points: id, x, y, document, place and words of each."""
     names = [_short(shown_name(passage.source)) for passage in found.passages]
     most = [name for name, _ in Counter(names).most_common(len(SHAPES))]
     if len(set(names)) > len(SHAPES):
         most = most[:-1]
-    return pd.DataFrame(
+    return [
         {
-            "id": [passage.id for passage in found.passages],
-            "x": found.xy[:, 0].round(4),
-            "y": found.xy[:, 1].round(4),
-            "document": [name if name in most else say("knowledge.map_others") for name in names],
-            "place": [place(passage) for passage in found.passages],
-            "words": [_first_words(passage.text) for passage in found.passages],
+            "id": passage.id,
+            "x": round(float(x), 4),
+            "y": round(float(y), 4),
+            "document": name if name in most else say("knowledge.map_others"),
+            "place": place(passage),
+            "words": _first_words(passage.text),
         }
-    )
+        for passage, name, (x, y) in zip(found.passages, names, found.xy, strict=True)
+    ]
 
 
 def _short(name: str) -> str:
@@ -83,7 +80,7 @@ def _first_words(text: str) -> str:
     return line if len(line) <= WORDS else f"{line[:WORDS].rsplit(' ', 1)[0]}…"
 
 
-def _picked_on_chart(kb_name: str, spots: pd.DataFrame) -> str:
+def _picked_on_chart(kb_name: str, spots: list[dict[str, Any]]) -> str:
     """The id of the passage that was clicked on; empty for none."""
     event: Any = st.altair_chart(
         _chart(spots),
@@ -98,11 +95,11 @@ def _picked_on_chart(kb_name: str, spots: pd.DataFrame) -> str:
     return str(chosen[0].get("id", ""))
 
 
-def _chart(spots: pd.DataFrame) -> Any:
+def _chart(spots: list[dict[str, Any]]) -> Any:
     import altair as alt
 
-    documents, others = list(dict.fromkeys(spots["document"])), say("knowledge.map_others")
-    spot = alt.selection_point(name="spot", fields=["id"])
+    documents, others = list(dict.fromkeys(spot["document"] for spot in spots)), say("knowledge.map_others")
+    picked = alt.selection_point(name="spot", fields=["id"])
     axis = alt.Axis(labels=False, ticks=False, grid=False, domain=False, title=None)
     order = [*(name for name in documents if name != others), *([others] if others in documents else [])]
     styles = [*range(len(order) - 1), len(SHAPES) - 1] if others in order else list(range(len(order)))
@@ -112,27 +109,26 @@ def _chart(spots: pd.DataFrame) -> Any:
         title=say("knowledge.map_document"), orient="bottom", columns=2, labelLimit=260, symbolOpacity=1
     )
     return (
-        alt.Chart(spots)
+        alt.Chart(alt.Data(values=spots))  # type: ignore[no-untyped-call]
         .mark_point(filled=True, size=70)
         .encode(
             x=alt.X("x:Q", axis=axis),
             y=alt.Y("y:Q", axis=axis),
             color=alt.Color("document:N", legend=legend, scale=colours),
             shape=alt.Shape("document:N", legend=legend, scale=shapes),
-            opacity=alt.condition(spot, alt.value(0.9), alt.value(0.25)),
+            opacity=alt.condition(picked, alt.value(0.9), alt.value(0.25)),
             tooltip=[
                 alt.Tooltip("place:N", title=say("knowledge.map_place")),
                 alt.Tooltip("words:N", title=say("knowledge.map_words")),
             ],
         )
-        .add_params(spot)
+        .add_params(picked)
     )
 
 
-def _picked_in_table(kb_name: str, spots: pd.DataFrame) -> str:
-    shown = spots[["place", "words", "x", "y"]].rename(
-        columns={"place": say("knowledge.map_place"), "words": say("knowledge.map_words")}
-    )
+def _picked_in_table(kb_name: str, spots: list[dict[str, Any]]) -> str:
+    columns = {"place": say("knowledge.map_place"), "words": say("knowledge.map_words"), "x": "x", "y": "y"}
+    shown = {title: [spot[name] for spot in spots] for name, title in columns.items()}
     event: Any = st.dataframe(
         shown,
         hide_index=True,
@@ -144,7 +140,7 @@ def _picked_in_table(kb_name: str, spots: pd.DataFrame) -> str:
         alt=say("knowledge.map_table"),
     )
     chosen = [row for row in event["selection"]["rows"] if row < len(spots)]
-    return str(spots["id"].iloc[chosen[0]]) if chosen else ""
+    return str(spots[chosen[0]]["id"]) if chosen else ""
 
 
 def _show_passage(found: Projection, picked: str) -> None:

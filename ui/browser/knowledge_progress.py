@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from decoder.errors import HearthError
 from ui.browser import jobs, knowledge_begin, opened
 from ui.browser.job_shown import duration, headline, show_end, stop_button
 from ui.browser.jobs import Job
@@ -92,9 +93,11 @@ def figures(progress: Mapping[str, Any]) -> str:
 
 
 def _searchable(kb_name: str) -> int:
-    with problems_shown():
+    """Documents that can be found now; what keeps it from being looked at is told where they are listed."""
+    try:
         return len(opened.knowledge_base(kb_name).documents())
-    return 0
+    except HearthError:
+        return 0
 
 
 def _short(source: str) -> str:

@@ -16,8 +16,6 @@ from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from rag.explain import Explanation, Reason
     from rag.types import Passage
 
@@ -125,12 +123,10 @@ def words(reason: Reason) -> str:
     return f"{there} · {say('knowledge.words_missing', words=', '.join(said.missing))}" if said.missing else there
 
 
-def score_table(found: Explanation) -> pd.DataFrame:
+def score_table(found: Explanation) -> dict[str, list[Any]]:
     """All scores and ranks, a passage a row."""
-    import pandas as pd
-
     said = [(reason, reason.queries[0]) for reason in found.hits]
-    columns = {
+    columns: dict[str, list[Any]] = {
         "rank": [reason.rank for reason, _ in said],
         "place": [place(reason.hit.passage) for reason, _ in said],
         "cosine": [query.cosine for _, query in said],
@@ -141,4 +137,4 @@ def score_table(found: Explanation) -> pd.DataFrame:
         "fused_rank": [reason.fused_rank for reason, _ in said],
         "sentence_rank": [reason.ordered_rank for reason, _ in said],
     }
-    return pd.DataFrame({say(f"knowledge.score_{name}"): values for name, values in columns.items()})
+    return {say(f"knowledge.score_{name}"): values for name, values in columns.items()}

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 def show_statistics(kb_name: str) -> None:
     """Documents, passages, sizes, kinds, and how it was made."""
-    import pandas as pd
-
     base = opened.knowledge_base(kb_name)
     if not base.documents():
         st.info(say("knowledge.no_documents"), icon=":material/upload_file:")
@@ -38,10 +36,12 @@ def show_statistics(kb_name: str) -> None:
     if known["pending"]:
         st.caption(say("knowledge.pending", n=known["pending"]))
     st.subheader(say("knowledge.kinds"))
-    kinds = pd.DataFrame(
-        [(kind, *counts) for kind, counts in known["kinds"].items()],
-        columns=[say("knowledge.column_kind"), say("knowledge.fact_documents"), say("knowledge.fact_passages")],
-    )
+    counts = list(known["kinds"].values())
+    kinds = {
+        say("knowledge.column_kind"): list(known["kinds"]),
+        say("knowledge.fact_documents"): [documents for documents, _ in counts],
+        say("knowledge.fact_passages"): [passages for _, passages in counts],
+    }
     st.dataframe(kinds, hide_index=True, width="stretch", alt=say("knowledge.kinds"))
 
 

@@ -61,8 +61,10 @@ def signed_in() -> bool:
 
 
 def person() -> Person:
-    """Who looks at this page; `signed_in` was asked before."""
+    """Who looks at this page. Whoever has not signed in sees no more of it."""
     _through_the_app()
+    if not signed_in():
+        st.stop()
     if ui_settings().trusted_header:
         return _named(_header(), _header())
     if not sign_in_configured():

@@ -21,7 +21,7 @@ KIND = "prompts"
 
 def show_comparisons(person_id: str) -> None:
     """The newest comparison, and the earlier ones to choose from."""
-    found = jobs.every(person_id, KIND)
+    found = sorted(jobs.every(person_id, KIND), key=lambda job: -job.started)
     st.subheader(say("prompts.comparisons"))
     if not found:
         st.caption(say("prompts.no_comparisons"))

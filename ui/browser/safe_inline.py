@@ -20,6 +20,7 @@ MOST_MARKS = 500
 MOST_BRACKETS = 100
 """Most marks of emphasis and code, and opening brackets, of a paragraph that is read: reading takes their square."""
 _MARKS = {"em": "*", "strong": "**", "s": "~~"}
+_SIMPLE = re.compile(r"[\w \t,.;?'\"()-]*")
 _TICKS = re.compile("`+")
 
 
@@ -33,6 +34,8 @@ class Part:
 
 def inline_written(content: str, references: MutableMapping[str, Any], *, in_table: bool = False) -> str:
     """The content of a paragraph, a heading or a cell as Markdown of our own; `references` are the text's."""
+    if _SIMPLE.fullmatch(content):
+        return letters(content)
     if content.count("[") > MOST_BRACKETS or sum(map(content.count, "*_~`<&\\]")) > MOST_MARKS:
         return letters(content)
     tokens: list[Token] = []
@@ -104,7 +107,7 @@ def _merged(parts: Sequence[Part] | Iterator[Part]) -> list[Part]:
 def _addresses_linked(parts: Sequence[Part]) -> Iterator[Part]:
     for part in parts:
         if part.kind == "text":
-            yield from (Part(*piece) for piece in bare_addresses(part.content))
+            yield from (Part(*piece) for piece in bare_addresses(part.content) if piece[1])
         else:
             yield part
 

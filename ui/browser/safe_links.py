@@ -15,9 +15,9 @@ Piece: TypeAlias = tuple[Literal["text", "ours"], str]
 _ALLOWED = re.compile(r"https?://[a-z0-9._~%-]+(:[0-9]{1,5})?([/?#][!-~]*)?|mailto:[!-~]+", re.IGNORECASE)
 _ALLOWED_V6 = re.compile(r"https?://\[[0-9a-f:.]+\](:[0-9]{1,5})?([/?#][!-~]*)?", re.IGNORECASE)
 _BARE = re.compile(
-    r"(?<![\w@/:.-])https?://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:[/?#][^\s<>\"`|\\^{}]*)?", re.IGNORECASE
+    r"(?<![\w@/:.-])https?://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?(?:[/?#][^\s\u2060<>\"`|\\^{}]*)?", re.IGNORECASE
 )
-_TRAILING = re.compile(r"[!\"&'),.:;?\]*_~]+$")
+_TRAILING = "!\"&'),.:;?]*_~"
 _ADDRESS = re.compile(r"://|www[.]|[^\W_][.。．｡][^\W\d_]{2,}|@|^[a-z][a-z0-9+.-]*:\S", re.IGNORECASE)
 
 
@@ -60,13 +60,14 @@ def _destination(href: str) -> str:
 
 
 def _trimmed(address: str) -> str:
-    """Without the punctuation of the sentence around it."""
-    end = _TRAILING.search(address)
-    if end is None:
-        return address
-    cut = address[: end.start()]
-    closing = cut.count("(") - cut.count(")")
-    return cut + ")" if closing > 0 and end.group().startswith(")") else cut
+    """Without the brackets and the punctuation of the sentence around it."""
+    depth = 0
+    for at, sign in enumerate(address):
+        depth += (sign == "(") - (sign == ")")
+        if depth < 0:
+            return address[:at].rstrip(_TRAILING)
+    cut = address.rstrip(_TRAILING)
+    return address[: max(len(cut), address.rfind(")") + 1)]
 
 
 def _same(words: str, href: str) -> bool:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from ui.browser.safe_blocks import written
 from ui.browser.safe_letters import letters, neutral
 
-LONGEST_READ, MOST_LINES = 24_000, 2_000
+LONGEST_READ, MOST_LINES = 16_000, 2_000
 """Characters and lines that are read as Markdown; what follows is shown letter by letter."""
 
 

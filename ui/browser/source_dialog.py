@@ -18,6 +18,8 @@ from ui.browser.strings import say
 
 AROUND, MORE = 5, 20
 """Lines on either side of the cited ones, and how many more each time they are asked for."""
+WIDTH = 820
+"""Pixels of a page's picture, where there is room for so many."""
 
 
 def open_source(source: Source, kb_name: str, key: str) -> None:
@@ -85,7 +87,7 @@ def _show_page(found: Found, source: Source, key: str) -> None:
     _show_turning(page, picture.pages, key)
     name = shortened(name_of(source.first.source))
     outlined = "sources.alt_outlined" if picture.found else "sources.alt"
-    st.image(picture.png, alt=say(outlined, page=page, name=name), width="stretch")
+    st.image(picture.png, alt=say(outlined, page=page, name=name), width=WIDTH)
     if cited and not picture.found:
         st.info(say("sources.not_outlined"), icon=":material/info:")
     with st.expander(say("sources.words"), expanded=cited and not picture.found):
@@ -131,8 +133,13 @@ def _show_lines(found: Found, source: Source, key: str) -> None:
     last = found.text.count("\n") + 1
     first, end = window(found.lines, last, around)
     st.caption(say("sources.lines", first=first, last=end, all=last))
-    shown = numbered(found.text, found.lines, first, end, found.places[0][0])
-    st.code(shown, language="diff", wrap_lines=True)
+    for cited, lines in numbered(found.text, found.lines, first, end, found.places[0][0]):
+        if not cited:
+            st.code(lines, language=None, wrap_lines=True)
+            continue
+        with st.container(border=True):
+            st.badge(say("sources.cited"), icon=":material/format_quote:", color="blue")
+            st.code(lines, language=None, wrap_lines=True)
     if first > 1 or end < last:
         st.button(say("sources.more"), key=f"{key}-more", on_click=_widen, args=(key, around + MORE))
 

@@ -1,13 +1,11 @@
-"""Lines of a document with their numbers, the cited ones marked. Imports no streamlit.
-
-They are shown by `st.code` in its "diff" colours, where what begins with ">" stands out, and what begins with a space
-does not. The mark says the same without colour.
-"""
+"""Lines of a document with their numbers, the cited ones marked and apart from the rest. Imports no streamlit."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Set
+from itertools import groupby
+from operator import itemgetter
 
 MARK, PLAIN = ">", " "
 LONGEST = 2_000
@@ -23,22 +21,23 @@ def window(cited: Set[int], last: int, around: int) -> tuple[int, int]:
     return first, max(first, min(last, last_cited + around, first + MOST_LINES - 1))
 
 
-def numbered(text: str, cited: Set[int], first: int, last: int, near: int = 0) -> str:
-    """Lines `first` to `last` of the text, from 1, one below another.
+def numbered(text: str, cited: Set[int], first: int, last: int, near: int = 0) -> list[tuple[bool, str]]:
+    """Lines `first` to `last` of the text, from 1, in runs of those that are cited (True) and those that are not.
 
     Args:
         near: where in the text the quote begins, so that a long line is cut round it.
     """
     lines = text.split("\n")
     width, start = len(str(last)), sum(len(line) + 1 for line in lines[: first - 1])
-    shown = []
+    shown: list[tuple[bool, str]] = []
     for number in range(first, min(last, len(lines)) + 1):
         line = lines[number - 1]
         inside = near - start if start <= near <= start + len(line) else 0
         mark = MARK if number in cited else PLAIN
-        shown.append(f"{mark} {number:>{width}} │ {_cut(line, inside)}")
+        shown.append((number in cited, f"{mark} {number:>{width}} │ {_cut(line, inside)}"))
         start += len(line) + 1
-    return "\n".join(shown)
+    runs = groupby(shown, key=itemgetter(0))
+    return [(is_cited, "\n".join(line for _, line in run)) for is_cited, run in runs]
 
 
 def _cut(line: str, inside: int) -> str:

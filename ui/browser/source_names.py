@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rag.types import Citation, Passage
+from ui.browser.knowledge_uploads import shown_name
 
 MOST = 60
 
 
 def name_of(source: str) -> str:
     """A document's name for people; text that nobody vouches for."""
-    try:
-        from ui.browser.knowledge_uploads import shown_name
-    except ImportError:
-        return source
     return shown_name(source)
 
 

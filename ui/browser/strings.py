@@ -5,7 +5,9 @@ Values are put in as they are, and most places show Markdown: text from outside 
 
 from __future__ import annotations
 
+import os
 import re
+import time
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -23,8 +25,19 @@ def say(key: str, /, **values: object) -> str:
         KeyError: there are no such words in English.
         SettingsError: the settings name a language that there is no file of.
     """
-    words = _words(ui_settings().language).get(key) or _words("en")[key]
+    words = _words(_language()).get(key) or _words("en")[key]
     return words.format(**values) if values else words
+
+
+def _language() -> str:
+    """As the settings have it; a page says hundreds of words, so they are read once in two seconds."""
+    named = tuple(os.environ.get(name) for name in ("HEARTH_UI_LANGUAGE", "HEARTH_SETTINGS", "HEARTH_HOME"))
+    return _language_of(named, int(time.monotonic() / 2))
+
+
+@lru_cache(maxsize=4)
+def _language_of(named: tuple[str | None, ...], moment: int) -> str:
+    return ui_settings().language
 
 
 @lru_cache(maxsize=8)

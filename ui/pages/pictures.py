@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
+from decoder.errors import MissingExtra
+from ui.browser.person import person
 from ui.browser.picture_between import show_between
 from ui.browser.picture_compare import show_compare
 from ui.browser.picture_draw import show_draw
 from ui.browser.picture_shelf import show_gallery
 from ui.browser.picture_train import show_train
 from ui.browser.problems import problems_shown
+from ui.browser.safe_text import plain
 from ui.browser.strings import say
 from ui.cli.generate_options import require_generators
 
@@ -22,7 +25,13 @@ VIEWS = {
 }
 
 st.title(say("app.pictures"))
-require_generators()
+if not person().admin:
+    st.stop()
+try:
+    require_generators()
+except MissingExtra as error:
+    st.info(say("app.missing_extra", command=plain(error.remedy)), icon=":material/inventory_2:")
+    st.stop()
 names = {
     "draw": say("pictures.draw"),
     "gallery": say("pictures.gallery"),

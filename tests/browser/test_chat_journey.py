@@ -1,0 +1,57 @@
+"""The chat in a real browser: ask, watch, stop, answer again, edit, reload."""
+
+import re
+import time
+
+import pytest
+
+LONG = " ".join(f"word{number}" for number in range(300))
+
+
+def reply(messages):
+    return LONG if "long" in messages[-1]["content"] else f"Answered: {messages[-1]['content']}"
+
+
+@pytest.mark.browser
+def test_ask_watch_stop_again_edit_and_reload(live, window, mock_decoder):
+    mock_decoder.reply, mock_decoder.pace = reply, 0.03
+    try:
+        window.goto(live.url)
+        line = window.get_by_test_id("stChatInputTextArea")
+        line.fill("a long one")
+        line.press("Enter")
+        window.get_by_text(re.compile("word0 word1")).wait_for()
+        assert not window.get_by_role("button", name="Edit").count()
+        stop = window.get_by_role("button", name="Stop")
+        place, left = stop.bounding_box(), mock_decoder.left
+        window.reload()  # the answer is found again
+        window.get_by_text(re.compile("word5 ")).wait_for()
+        window.get_by_role("button", name="Stop").click()
+        window.get_by_text("Stopped. This much was written.").wait_for()
+        assert stop.bounding_box() == place
+        deadline = time.monotonic() + 5
+        while mock_decoder.left == left and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert mock_decoder.left == left + 1
+
+        window.get_by_role("button", name="Edit").click()
+        window.get_by_label("Question", exact=True).fill("a short one")
+        window.get_by_role("button", name="Send", exact=True).click()
+        window.get_by_text("Answered: a short one").wait_for()
+        window.get_by_role("button", name="Answer again").click()
+        window.get_by_text("3 of 3").wait_for()
+        window.get_by_role("button", name="Previous version").click()
+        window.get_by_text("2 of 3").wait_for()
+        window.get_by_text("Answered: a short one").wait_for()
+
+        window.reload()
+        window.get_by_text("2 of 3").wait_for()
+        window.get_by_role("button", name="Previous version").click()
+        window.get_by_text("1 of 3").wait_for()
+        window.get_by_text(re.compile("word0 word1")).wait_for()
+        window.get_by_role("button", name="New chat").click()
+        window.get_by_text("Ask a question.").wait_for()
+        window.get_by_role("button", name="a long one").click()
+        window.get_by_text("1 of 3").wait_for()
+    finally:
+        mock_decoder.pace = 0.0
