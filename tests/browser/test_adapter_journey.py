@@ -82,6 +82,7 @@ def test_from_a_better_answer_in_the_chat_to_a_chat_that_answers_so(place, vllm_
         button(window, "Train on", exact=False).click()
         window.get_by_text("tiny-llama, served now").wait_for()
         set_number(window, "Steps", 40)
+        set_number(window, "LoRA rank", 8)  # as the server takes at most
         button(window, "Start training", exact=False).click()
         window.get_by_text("preparing").or_(window.get_by_text("training")).first.wait_for()
         live.kill()  # the run knows nothing of the app
