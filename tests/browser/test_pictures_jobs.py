@@ -144,6 +144,23 @@ def test_a_pretrained_pipeline_draws_and_draws_again(home, silent):
     assert again["equal"] and again["notes"] == []
 
 
+def test_runs_that_have_finished_are_held_against_each_other(home, trained, silent, monkeypatch):
+    from ui.browser.picture_comparison import every_comparison
+
+    load("judged_support", Path(__file__).parents[1] / "generators").hurry(monkeypatch, 2)
+    for name in ("one", "two"):
+        shutil.copytree(trained, home / "runs" / name)
+        recipe = home / "runs" / name / "recipe.yaml"
+        recipe.write_text(recipe.read_text().replace("name: tiny", f"name: {name}").replace("397", "30"))
+    spec = {"does": "compare", "runs": ["home:one", "home:two"], "run": "home:compared"}
+    picture_train_job.run(spec, silent)
+    (kept,) = every_comparison()
+    heads = [table["head"] for table in kept.tables]
+    assert heads[0] == ["", "real pictures (n=30)", "one", "two"] and heads[0] == heads[1]
+    assert kept.tables[0]["rows"][0][0] == "FID" and "[" in kept.tables[0]["rows"][0][1]
+    assert len(kept.grids) == 2 and kept.report.startswith(b"<!doctype html>")
+
+
 def until(job, enough, seconds=90):
     """The job once `enough(job)`, or as it is at the end."""
     deadline = time.monotonic() + seconds
