@@ -14,6 +14,7 @@ from decoder.runs.checkpoints import last_whole, step_of
 from generators.errors import GeneratorError, ModelError
 from ui.browser import jobs, picture_draw_job, picture_train_job
 from ui.browser.picture_gallery import gallery_of
+from ui.browser.picture_models import drawn_by
 from ui.browser.picture_runs import find_run
 from ui.browser.picture_walk import made_walk, walk_key
 
@@ -50,6 +51,17 @@ def silent(home):
 def test_a_finished_run_has_its_grids_and_can_be_drawn_from(run):
     assert run.status == "finished" and run.finished and run.family == "vae"
     assert [step for step, _ in run.grids()] == [2, 4]
+
+
+def test_what_a_model_draws_by_is_read_once(run, monkeypatch):
+    monkeypatch.setattr("generators.model.load_model", None)  # the training job has noted it
+    about = drawn_by(run.folder)
+    assert (about.family, about.hears, about.codes, about.encodes) == ("vae", (), 8, True)
+    monkeypatch.undo()
+    config = run.folder.model / "config.json"
+    config.write_text(config.read_text().replace('"latent": 8', '"latent": 4'))
+    with pytest.raises(ModelError):
+        drawn_by(run.folder)
 
 
 def test_pictures_of_a_run_are_drawn_again_bit_by_bit(run, silent):
