@@ -86,11 +86,12 @@ def _approval(job: Job, ask: Ask) -> None:
         st.caption(" · ".join([plain(ask.reason), *([say("agents.tainted")] if ask.untrusted else [])]))
         st.code(call_json(ask.arguments), language=None, wrap_lines=True)
         with st.container(horizontal=True):
-            for name, approved, icon in (("approve", True, "check"), ("refuse", False, "block")):
+            choices = (("approve", say("agents.approve"), True), ("refuse", say("agents.refuse"), False))
+            for name, label, approved in choices:
                 st.button(
-                    say(f"agents.{name}"),
+                    label,
                     key=f"agents-{name}-{ask.nonce}",
-                    icon=f":material/{icon}:",
+                    icon=ICONS["approved" if approved else "refused"],
                     on_click=_answered,
                     args=(job.id, job.person, ask.nonce, approved),
                 )
