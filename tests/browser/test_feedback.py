@@ -215,6 +215,20 @@ def test_two_equal_answers_are_a_tie_and_a_thumb_on_each(given, tmp_path, verdic
     assert Feedback().count() == 0
 
 
+def test_thumbs_that_come_of_a_comparison_are_shown_below_the_answers(given):
+    def both_below_and_beside(given, answers):
+        from ui.browser.feedback_view import show_feedback, show_ranking
+
+        show_feedback(given, "a1")
+        show_ranking(given, answers, "r1")
+
+    page = run(both_below_and_beside, given, TWO)
+    page.button(key="r1-neither").click().run()
+    assert page.feedback[0].value == 0
+    page.button(key="r1-rank-back").click().run()
+    assert page.feedback[0].value is None
+
+
 def test_a_ranking_is_kept_once_and_another_takes_its_place(given):
     for verdict in ("neither", "neither", "left", "left"):
         kept.keep_ranking(given, TWO, verdict)
