@@ -9,6 +9,7 @@ import streamlit as st
 
 from ui.browser import chat_models, chat_tree
 from ui.browser.chat_here import COMPARING, Here, ask_again, safely, show_version
+from ui.browser.chat_settings import ChatSettings
 from ui.browser.chat_types import Turn
 from ui.browser.person import person
 from ui.browser.safe_text import plain, safe_markdown
@@ -40,8 +41,8 @@ def compare_button(page: Here, turn: Turn, busy: bool) -> None:
         )
 
 
-def _draw(page: Here, turn: Turn, settings: object) -> None:
-    second = ask_again(page, turn, settings=settings)  # type: ignore[arg-type]
+def _draw(page: Here, turn: Turn, settings: ChatSettings) -> None:
+    second = ask_again(page, turn, settings=settings)
     st.session_state[COMPARING] = (turn.id, second.id)
 
 

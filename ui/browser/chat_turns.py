@@ -7,7 +7,7 @@ import time
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ui.browser import chat_answering, chat_tree, jobs
+from ui.browser import chat_answering, chat_models, chat_tree, jobs
 from ui.browser.chat_compare import compare_button, given_of
 from ui.browser.chat_here import EARLIER, EDITING, Here, ask_again, safely, show_version
 from ui.browser.chat_types import Turn
@@ -157,7 +157,7 @@ def _actions(page: Here, turn: Turn) -> None:
             on_click=st.session_state.update,
             args=({EDITING: turn.id},),
         )
-        if last and turn.state == "done":
+        if last and turn.state == "done" and chat_models.models().decoder:
             compare_button(page, turn, busy)
 
 
