@@ -59,11 +59,7 @@ def show_comparison(page: Here) -> bool:
     st.subheader(say("chat.comparing"))
     st.markdown(safe_markdown(pair[0].question))
     show_ranking(given_of(page, pair[0]), [turn.shown_text for turn in pair], f"chat-ranking-{pair[1].id}")
-    for column, side, turn in zip(st.columns(2), ("left", "right"), pair, strict=True):
-        with column:
-            model = plain(turn.model) if turn.model else say("chat.quote")
-            st.caption(say("chat.answer_by", side=say(f"chat.{side}"), model=model))
-            st.button(say(f"chat.keep_{side}"), key=f"chat-keep-{side}", on_click=safely, args=(_keep, page, turn))
+    _choice(page, pair)
     st.button(
         say("chat.compare_end"),
         key="chat-compare-end",
@@ -72,6 +68,16 @@ def show_comparison(page: Here) -> bool:
         args=(COMPARING,),
     )
     return True
+
+
+def _choice(page: Here, pair: list[Turn]) -> None:
+    """Under each answer what wrote it, and the button that keeps it."""
+    sides = (("left", say("chat.left"), say("chat.keep_left")), ("right", say("chat.right"), say("chat.keep_right")))
+    for column, (key, side, keep), turn in zip(st.columns(2), sides, pair, strict=True):
+        with column:
+            model = plain(turn.model) if turn.model else say("chat.quote")
+            st.caption(say("chat.answer_by", side=side, model=model))
+            st.button(keep, key=f"chat-keep-{key}", on_click=safely, args=(_keep, page, turn))
 
 
 def _keep(page: Here, turn: Turn) -> None:
