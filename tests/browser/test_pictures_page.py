@@ -273,6 +273,7 @@ def test_two_are_needed_to_compare(open_page, home, started):
 
 
 @pytest.mark.browser
+@pytest.mark.timeout(600)
 def test_a_model_is_trained_and_its_pictures_drawn_kept_and_drawn_again(live, window):
     pytest.importorskip("diffusers", reason="diffusers is in the generate extra")
     window.set_default_timeout(240_000)  # four processes load torch, on a machine that may do other work
