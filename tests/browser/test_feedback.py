@@ -70,6 +70,13 @@ def test_a_thumb_keeps_the_answer_with_all_that_it_was_made_from(given):
     ]
 
 
+def test_an_answer_without_documents_is_the_models_and_a_quoted_one_is_nobodys(given):
+    kept.keep_vote(replace(given, answer=Answer("Paris.")), 1)
+    kept.keep_vote(replace(given, answer=replace(ANSWER, generated=False)), 1)
+    kept.keep_vote(replace(given, answer=Answer("The documents do not say.", refused=True)), -1)
+    assert [event.exchange.model for event in Feedback().events()] == ["little", "extractive", "extractive"]
+
+
 def test_reruns_and_a_reload_add_nothing_and_show_what_was_given(given):
     page = run(below, given)
     page.feedback[0].set_value(0).run()

@@ -29,6 +29,10 @@ REVIEWED = {  # figures, and what is made of safe text
     "ui/browser/align_feedback_view.py": {"stats['kinds'].get(kind, 0)"},
     "ui/browser/align_look_view.py": {"_KEPT.sub(' ', safe).replace(_SPACE, '\\xa0')"},
     "ui/browser/health_charts.py": {"f'{value:.1f}'.rstrip('0').rstrip('.')"},
+    "ui/browser/knowledge_care.py": {  # names of knowledge bases are letters, digits, - and _
+        "knowledge_base.removeprefix(self.prefix)",
+        "_KEPT.sub(' ', safe).replace(_SPACE, '\\xa0')",
+    },
     "ui/browser/knowledge_search.py": {"reason.rank"},
     "ui/browser/knowledge_statistics.py": {"known[name]"},
     "ui/browser/prompt_compare.py": {"list(range(2, MOST_VARIANTS + 1))"},

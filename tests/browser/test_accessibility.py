@@ -1,0 +1,98 @@
+"""What screen readers, keyboards and narrow screens meet: axe-core on every page, in light and in dark."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import HOUSE, running_ui
+
+axe = pytest.importorskip("axe_playwright_python", reason="axe-core comes with axe-playwright-python")
+AXE = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+PAGES = ["chat", "knowledge", "agents", "prompts", "alignment", "pictures", "health"]
+STREAMLITS = {
+    "svg-img-alt": r"role=\"graphics-symbol\"|mark-",  # Vega names its marks for screen readers without a title
+    "scrollable-region-focusable": r'data-testid="(stVerticalBlock|stDialog|stMain)"',  # st.container(height=…)
+}
+"""Serious findings of axe that a page of Streamlit's bare widgets has too (bare_page.py), and the nodes they are at."""
+SETTLED = """() => !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')
+    && (!document.querySelector('[data-testid=stStatusWidget]')
+        || document.querySelector('.stApp').dataset.testScriptState === 'notRunning')"""
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory, mock_decoder):
+    """A `hearth ui` with nothing in its home yet."""
+    environment = {"HEARTH_DECODER_BASE_URL": mock_decoder.base_url, "HEARTH_DECODER_PRESET": "openai"}
+    with running_ui(tmp_path_factory.mktemp("shown"), **environment) as running:
+        yield running
+
+
+def opened(window, live, name):
+    window.goto(f"{live.url}/{name}")
+    window.get_by_role("heading", name=name.capitalize(), exact=True).first.wait_for()
+    window.wait_for_function(SETTLED)
+
+
+def findings(window):
+    """Serious and critical findings that are ours, as one line each."""
+    window.evaluate(AXE)
+    found = window.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [
+        f"{each['impact']} {each['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+        if not re.search(STREAMLITS.get(each["id"], "$^"), node["html"])
+    ]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_of_ours_on_any_page(shown, window, scheme):
+    window.emulate_media(color_scheme=scheme)
+    found = {}
+    for name in PAGES:
+        opened(window, shown, name)
+        found[name] = findings(window)
+    assert found == {name: [] for name in PAGES}
+
+
+@pytest.mark.browser
+def test_no_page_scrolls_sideways_on_a_narrow_screen(shown, window):
+    window.set_viewport_size({"width": 400, "height": 800})
+    wide = {}
+    for name in PAGES:
+        opened(window, shown, name)
+        wide[name] = window.evaluate(
+            "Math.max(document.documentElement.scrollWidth, document.querySelector('[data-testid=stMain]').scrollWidth)"
+        )
+    assert {name: width for name, width in wide.items() if width > 400} == {}
+
+
+@pytest.mark.browser
+def test_the_keyboard_reaches_the_first_step_of_each_page(shown, window):
+    """Where a page has a field to write in or a primary button, Tab comes to it."""
+    missed = []
+    for name in PAGES:
+        opened(window, shown, name)
+        wanted = window.locator(
+            "[data-testid=stMain] [data-testid=stChatInputTextArea], [data-testid=stBottom] textarea,"
+            "[data-testid=stMain] button[kind=primary]:not([disabled])"
+        )
+        if wanted.count() and not _reached(window, wanted):
+            missed.append(name)
+    assert not missed
+
+
+def _reached(window, wanted, most=80):
+    for _ in range(most):
+        window.keyboard.press("Tab")
+        if wanted.evaluate_all("nodes => nodes.includes(document.activeElement)"):
+            return True
+    return False
+
+
+def test_what_is_called_streamlits_own_is_looked_at_on_a_page_of_its_own():
+    """bare_page.py shows the widgets; run axe on it to see whether an entry above is still true."""
+    assert (HOUSE / "tests" / "browser" / "bare_page.py").is_file()
