@@ -20,14 +20,13 @@ class Session:
     Attributes:
         page: the elements shown, by where they stand.
         runs: script runs that ended.
-        errors: what the app said went wrong.
     """
 
     def __init__(self, url: str, http: Any) -> None:
         self.url, self.http = url, http
         self.page: dict[tuple[int, ...], Any] = {}
-        self.runs, self.errors = 0, list[str]()
-        self.script, self.query = "", ""
+        self.script, self.query, self.runs = "", "", 0
+        self._drawn = set[tuple[int, ...]]()
 
     async def __aenter__(self) -> Session:
         address = f"{self.url.replace('http', 'ws', 1)}/_stcore/stream"
@@ -69,6 +68,15 @@ class Session:
         bodies = (each.markdown.body for each in self.page.values() if each.WhichOneof("type") == "markdown")
         return ESCAPES.sub(r"\1", "\n".join(bodies))
 
+    def errors(self) -> list[str]:
+        """What the page says went wrong."""
+        kinds = ((each.WhichOneof("type"), each) for each in self.page.values())
+        return [
+            each.alert.body if kind == "alert" else each.exception.message
+            for kind, each in kinds
+            if kind == "exception" or (kind == "alert" and each.alert.format == each.alert.ERROR)
+        ]
+
     def _take(self, data: bytes) -> None:
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
@@ -78,20 +86,19 @@ class Session:
             self._draw(tuple(message.metadata.delta_path), message.delta)
         elif kind == "new_session":
             self.script = message.new_session.page_script_hash
+            self._drawn = set()
         elif kind == "page_info_changed":
             self.query = message.page_info_changed.query_string
         elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
             self.runs += 1
+            # What this run did not draw is gone.
+            self.page = {place: each for place, each in self.page.items() if place in self._drawn}
 
     def _draw(self, place: tuple[int, ...], delta: Any) -> None:
         """A new element takes its place; a new block empties it, with all that stood within."""
+        self._drawn.add(place)
         if delta.WhichOneof("type") == "new_element":
             self.page[place] = delta.new_element
-            kind = delta.new_element.WhichOneof("type")
-            if kind == "exception":
-                self.errors.append(delta.new_element.exception.message)
-            elif kind == "alert" and delta.new_element.alert.format == delta.new_element.alert.ERROR:
-                self.errors.append(delta.new_element.alert.body)
         else:
             within = [each for each in self.page if each[: len(place)] == place]
             for each in within:

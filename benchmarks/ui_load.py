@@ -137,6 +137,20 @@ async def _open_once(url: str) -> None:
         await session.until(lambda: session.runs > 0 and bool(session.chat_input()), WAIT_SECONDS)
 
 
+async def warmed(url: str) -> None:
+    """Wait until the app has loaded what it loads in the background, and its page has nothing to complain of."""
+    import aiohttp
+
+    async with aiohttp.ClientSession() as http, Session(url, http) as session:
+        for number in range(60):
+            await session.rerun()
+            await session.until(lambda expected=number + 1: session.runs >= expected, WAIT_SECONDS)
+            if number and not session.errors():
+                return
+            await asyncio.sleep(1.0)
+    raise RuntimeError("; ".join(session.errors()))
+
+
 async def converse(session: Session, number: int, round_: int, tokens: int) -> Told:
     """Ask one question and read the answer to its end."""
     question = f"session {number} round {round_} tokens {tokens}"
@@ -150,7 +164,7 @@ async def converse(session: Session, number: int, round_: int, tokens: int) -> T
     except (TimeoutError, ConnectionError) as error:
         lost = "lost text" if first_word in session.text() else "no answer"
         return Told(time.perf_counter() - began, 0.0, f"{lost}: {type(error).__name__}")
-    wrong = "; ".join(session.errors)
+    wrong = "; ".join(session.errors())
     return Told(first, time.perf_counter() - began, wrong)
 
 
@@ -194,6 +208,7 @@ def figures(sessions: int, rounds: int, tokens: int, starts: int) -> dict[str, f
             with running_app(home, decoder) as (_, took):
                 seconds.append(took)
         with running_app(home, decoder) as (url, _):
+            asyncio.run(warmed(url))
             drawn = asyncio.run(reruns(url))
             alone = asyncio.run(talk(url, 1, max(rounds, 5), tokens))
             together = asyncio.run(talk(url, sessions, rounds, tokens, first=1000))
