@@ -39,7 +39,10 @@ st.bar_chart({"a": [1, 2]})
 st.scatter_chart({"a": [1, 2]})
 st.badge("badge", color="orange")
 st.feedback("thumbs")
-st.image(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xff\xff?\0\5\xfe\2\xfe\xa35\x81\x84\0\0\0\0IEND\xaeB`\x82", "one pixel")
+st.image(
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xff\xff?\0\5\xfe\2\xfe\xa35\x81\x84\0\0\0\0IEND\xaeB`\x82",
+    "one pixel",
+)
 for kind in (st.error, st.warning, st.info, st.success):
     kind("words", icon=":material/info:")
 for tab, name in zip(st.tabs(["one", "two"]), "ab", strict=True):

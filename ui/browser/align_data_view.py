@@ -55,8 +55,7 @@ def _checked(found: DataSet) -> Checked | None:
     """What alignment reads of it, or what it has against all of it."""
     data: Checked | None = None
     with problems_shown(), st.spinner(say("alignment.checking"), show_time=True):
-        data = _check(found.source, found.size, found.made)
-    return data
+        return _check(found.source, found.size, found.made)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
