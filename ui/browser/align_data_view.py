@@ -55,7 +55,8 @@ def _checked(found: DataSet) -> Checked | None:
     """What alignment reads of it, or what it has against all of it."""
     data: Checked | None = None
     with problems_shown(), st.spinner(say("alignment.checking"), show_time=True):
-        return _check(found.source, found.size, found.made)
+        data = _check(found.source, found.size, found.made)
+    return data  # noqa: RET504  # a problem that is shown leaves it empty
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
