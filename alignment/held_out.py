@@ -98,6 +98,6 @@ def asked_prompts(source: str | Path, limit: int = 0) -> tuple[Ask, ...]:
     found = []
     for number, row in enumerate(data.train[: limit or None], 1):
         said = row["prompt"]
-        turns = [{"role": "user", "content": said}] if isinstance(said, str) else said
+        turns: list[dict[str, Any]] = [{"role": "user", "content": said}] if isinstance(said, str) else said
         found.append(Ask(str(number), tuple(Message(turn["role"], turn["content"]) for turn in turns)))
     return tuple(found)

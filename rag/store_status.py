@@ -65,5 +65,5 @@ def _server(settings: RagSettings) -> StoreStatus:
         return StoreStatus("qdrant", settings.qdrant_url, error=error.cause)
     except ValueError:
         status, version = 0, ""
-    error = "" if status == 200 and version else "what answers there is no Qdrant server"
-    return StoreStatus("qdrant", settings.qdrant_url, version=version, error=error)
+    problem = "" if status == 200 and version else "what answers there is no Qdrant server"
+    return StoreStatus("qdrant", settings.qdrant_url, version=version, error=problem)

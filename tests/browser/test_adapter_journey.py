@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.browser, pytest.mark.timeout(600)]
 QUESTION = "Who gathers round the hearth?"
 BETTER = "People gather round it in the evening."
 SLOW = 120_000
-"""Milliseconds that a step of the journey may take where a process has to start first."""
+"""Milliseconds that a step may take; in some, a process starts that loads the libraries of training."""
 
 
 @pytest.fixture
@@ -66,6 +66,7 @@ def ask(window):
 
 def test_from_a_better_answer_in_the_chat_to_a_chat_that_answers_so(place, vllm_home, vllm_server, window, tmp_path):
     port = free_port()
+    window.set_default_timeout(SLOW)
     with running_ui(vllm_home, port, **place) as live:
         window.goto(live.url)
         window.get_by_role("heading", name="Chat", exact=True).wait_for()
@@ -82,14 +83,15 @@ def test_from_a_better_answer_in_the_chat_to_a_chat_that_answers_so(place, vllm_
         button(window, "Train on", exact=False).click()
         window.get_by_text("tiny-llama, served now").wait_for()
         set_number(window, "Steps", 40)
+        set_number(window, "LoRA rank", 8)  # as the server takes at most
         button(window, "Start training", exact=False).click()
-        window.get_by_text("preparing").or_(window.get_by_text("training")).first.wait_for()
+        window.get_by_role("heading", name=re.compile("preparing|training")).wait_for()
         live.kill()  # the run knows nothing of the app
 
     with running_ui(vllm_home, port, **place) as live:
         window.goto(f"{live.url}/alignment")
         go_to(window, "Alignment", "Runs")
-        button(window, "See the model and promote it", exact=False).click(timeout=SLOW)
+        button(window, "See the model and promote it", exact=False).click()
 
         held_out = window.get_by_role("combobox", name="Held-out rows", exact=False)
         held_out.click()
@@ -99,7 +101,7 @@ def test_from_a_better_answer_in_the_chat_to_a_chat_that_answers_so(place, vllm_
         for label, value in (("Least questions", 1), ("Rows used", 1), ("Tokens an answer", 4)):
             set_number(window, label, value)
         button(window, "Measure and promote", exact=False).click()
-        window.get_by_text("answers for tiny-llama from now on", exact=False).wait_for(timeout=SLOW)
+        window.get_by_text("answers for tiny-llama from now on", exact=False).wait_for()
         adapter = alias.resolve("tiny-llama")
         assert re.fullmatch(r"sft-small(-\d+)?-[0-9a-f]{8}", adapter)
         assert adapter in model_names(vllm_server.base_url)

@@ -159,13 +159,27 @@ def test_a_stopped_run_goes_on_once_and_a_killed_one_repeats_no_effect(says):
     assert jobs.every() == []
 
 
-def test_two_jobs_cannot_go_on_with_one_run(says, tmp_path):
+def test_two_jobs_cannot_go_on_with_one_run_not_even_through_one_that_failed(says, home, monkeypatch):
     says(done())
     job = jobs.wait(agent_runs.start(asked()), 20)
-    (tmp_path / "other").mkdir()
-    agent_runs.taken_over(job, tmp_path / "other")
-    with pytest.raises(UsageError, match="goes on already"):
-        agent_runs.taken_over(job, tmp_path / "other")
+    monkeypatch.delenv("HEARTH_DECODER_BASE_URL")
+    failed = jobs.wait(agent_runs.go_on(job), 20)  # there is no decoder, so it took nothing over
+    assert (failed.state, agent_runs.continued(job.folder)) == ("failed", "")
+    assert agent_runs.transcript_of(failed) == agent_runs.transcript_of(job)
+    (home / "third").mkdir()
+    agent_runs.taken_over(failed, home / "third")
+    (home / "fourth").mkdir()
+    for before in (job, failed):
+        with pytest.raises(UsageError, match="goes on already"):
+            agent_runs.taken_over(before, home / "fourth")
+
+
+def test_removing_an_attempt_that_took_nothing_over_leaves_the_run(says, monkeypatch):
+    says(done())
+    job = jobs.wait(agent_runs.start(asked()), 20)
+    monkeypatch.delenv("HEARTH_DECODER_BASE_URL")
+    agent_runs.remove(jobs.wait(agent_runs.go_on(job), 20))
+    assert [each.id for each in jobs.every()] == [job.id]
 
 
 def test_a_fork_shares_the_steps_and_does_another_task(says, mock_decoder):

@@ -162,6 +162,7 @@ def test_an_approval_shows_the_whole_call_and_answers_that_call_alone(open_agent
     page = open_agents()
     assert json.loads(page.code[0].value) == arguments
     assert "\u202e" not in page.code[0].value
+    assert any("nobody vouches for" in each.value for each in page.caption)
     inside = {button.label for button in page.button if "-n1" in button.key}
     assert inside == {"Approve", "Refuse"}
     (folder / "ask.json").write_text(json.dumps({**ask, "nonce": "n2"}))  # meanwhile another call is asked about

@@ -56,7 +56,7 @@ def test_a_question_is_answered(open_chat, served, kept):
     page = open_chat()
     page.chat_input[0].set_value("Hello?").run()
     assert not page.exception and "Hello from the model." in shown(page)
-    (made,) = kept.list("")
+    (made,) = kept.find("")
     assert made.title == "Hello?" and page.query_params["chat"] in (made.id, [made.id])
     assert button(page, f"chat-open-{made.id}").label == "Hello\\?"
 
@@ -112,7 +112,7 @@ def test_conversations_are_searched_renamed_and_deleted(open_chat, kept):
     assert kept.conversation(rent.id, "").title == "Lease"
     button(page, "chat-delete").click().run()
     button(page, "chat-delete-yes").click().run()
-    assert not page.exception and [each.id for each in kept.list("")] == [bread.id]
+    assert not page.exception and [each.id for each in kept.find("")] == [bread.id]
 
 
 def test_settings_are_kept_with_the_conversation_and_reset(open_chat, kept, lease):
@@ -150,6 +150,22 @@ def test_another_persons_conversation_is_not_shown(open_chat, kept):
     assert not any("Ann" in each.label for each in page.button)
 
 
+def test_people_see_and_are_told_of_their_own_things_alone(open_chat, kept, lease, monkeypatch):
+    anns = kept.create("ann", "", PLAIN, "Ann's secret")
+    mine = conversation(kept, ("One?", "done", "Once"))
+    monkeypatch.setenv("HEARTH_UI_TRUSTED_HEADER", "X-Forwarded-User")
+    monkeypatch.setattr("ui.browser.person._header", lambda: "bob")
+    page = open_chat(mine)
+    assert "no such conversation" in shown(page) and "Once" not in shown(page)
+    assert not any((each.key or "").startswith("chat-open-") for each in page.button)
+    base = next(each for each in page.selectbox if each.label == "Knowledge base")
+    assert base.options == ["None: talk with the model"]
+    monkeypatch.setattr("ui.browser.person._header", lambda: "ann")
+    page.session_state["chat-id"] = anns.id
+    page.run()
+    assert [each.key for each in page.button if (each.key or "").startswith("chat-open-")] == [f"chat-open-{anns.id}"]
+
+
 def test_texts_are_not_obeyed(open_chat, kept):
     page = open_chat(conversation(kept, ("![x](http://evil/q)", "done", "![x](http://evil/a)"), title=":red[*x*]"))
     assert "![x](" not in " ".join(each.value for each in page.markdown)
@@ -162,11 +178,18 @@ def test_a_damaged_file_of_conversations_is_told_of(open_page, home):
     assert "damaged" in page.error[0].value
 
 
-def test_a_rerun_of_a_long_conversation_takes_less_than_a_tenth_of_a_second(open_chat, kept):
+def test_a_rerun_of_a_long_conversation_takes_less_than_a_tenth_of_a_second(open_chat, kept, monkeypatch):
+    from streamlit.runtime.scriptrunner.script_runner import ScriptRunner
+
     page = open_chat(conversation(kept, *((f"q{n}?", "done", f"a{n} " * 50) for n in range(30))))
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
+    times, run = [], ScriptRunner._run_script
+
+    def timed(self, *arguments):
+        began = time.thread_time()
+        run(self, *arguments)
+        times.append(time.thread_time() - began)
+
+    monkeypatch.setattr(ScriptRunner, "_run_script", timed)
+    for _ in range(6):
         page.run()
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.3, times  # of AppTest, on a machine that does other things too
+    assert min(times) < 0.1, times  # of the processor, so that other processes do not count

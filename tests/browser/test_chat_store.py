@@ -163,24 +163,24 @@ def test_what_the_decoder_remembers_leaves_out_refusals_failures_and_other_knowl
 def test_search_finds_titles_questions_and_answers_whatever_the_case(store):
     lease, bread = talk(store, title="Über den Mietvertrag"), talk(store, title="Bread")
     asked(store, bread, "How long?", text="Bake it 55 minutes at 220 % heat_")
-    assert [c.id for c in store.list("", "ÜBER DEN")] == [lease.id]
-    assert [c.id for c in store.list("", "how LONG")] == [bread.id]
-    assert [c.id for c in store.list("", "220 % heat_")] == [bread.id]
-    assert store.list("", "%") == [store.conversation(bread.id, "")]
-    assert store.list("", "nowhere") == []
+    assert [c.id for c in store.find("", "ÜBER DEN")] == [lease.id]
+    assert [c.id for c in store.find("", "how LONG")] == [bread.id]
+    assert [c.id for c in store.find("", "220 % heat_")] == [bread.id]
+    assert store.find("", "%") == [store.conversation(bread.id, "")]
+    assert store.find("", "nowhere") == []
 
 
 def test_the_latest_comes_first_and_pages_do_not_overlap(store):
     made = [talk(store, title=str(n)) for n in range(5)]
     asked(store, made[1], "again")
-    titles = [c.title for c in store.list("", limit=3)] + [c.title for c in store.list("", limit=3, offset=3)]
+    titles = [c.title for c in store.find("", limit=3)] + [c.title for c in store.find("", limit=3, offset=3)]
     assert titles == ["1", "4", "3", "2", "0"]
 
 
 def test_another_persons_conversation_is_not_there(store):
     c = talk(store, "ann", "Ann's secret")
     turn = asked(store, c, "secret?", person="ann")
-    assert store.list("bob") == store.list("bob", "secret") == store.list("") == []
+    assert store.find("bob") == store.find("bob", "secret") == store.find("") == []
     for attempt in (
         lambda: store.conversation(c.id, "bob"),
         lambda: store.turns(c.id, "bob"),
@@ -231,7 +231,7 @@ def test_an_ended_turn_is_not_written_again_and_a_deleted_one_stays_gone(store):
     assert store.turn(turn.id, "") == turn
     store.delete(c.id, "")
     store.end(turn.id, "done", "late")
-    assert store.list("") == []
+    assert store.find("") == []
     with pytest.raises(UsageError):
         store.turn(turn.id, "")
 
@@ -342,8 +342,8 @@ def test_two_processes_write_at_once(store):
     assert [writer.wait(60) for writer in writers] == [0, 0]
     for writer in writers:
         writer.stdout.close()
-    assert sorted(c.title for c in store.list("")) == ["a", "b"]
-    for c in store.list(""):
+    assert sorted(c.title for c in store.find("")) == ["a", "b"]
+    for c in store.find(""):
         assert [t.question for t in store.turns(c.id, "")] == [f"question {n}" for n in range(25)]
 
 

@@ -70,6 +70,13 @@ def test_a_thumb_keeps_the_answer_with_all_that_it_was_made_from(given):
     ]
 
 
+def test_an_answer_without_documents_is_the_models_and_a_quoted_one_is_nobodys(given):
+    kept.keep_vote(replace(given, answer=Answer("Paris.")), 1)
+    kept.keep_vote(replace(given, answer=replace(ANSWER, generated=False)), 1)
+    kept.keep_vote(replace(given, answer=Answer("The documents do not say.", refused=True)), -1)
+    assert [event.exchange.model for event in Feedback().events()] == ["little", "extractive", "extractive"]
+
+
 def test_reruns_and_a_reload_add_nothing_and_show_what_was_given(given):
     page = run(below, given)
     page.feedback[0].set_value(0).run()
@@ -206,6 +213,20 @@ def test_two_equal_answers_are_a_tie_and_a_thumb_on_each(given, tmp_path, verdic
     assert Feedback().export("kto", tmp_path / "votes.jsonl").rows == 2
     page.button(key="r1-rank-back").click().run()
     assert Feedback().count() == 0
+
+
+def test_thumbs_that_come_of_a_comparison_are_shown_below_the_answers(given):
+    def both_below_and_beside(given, answers):
+        from ui.browser.feedback_view import show_feedback, show_ranking
+
+        show_feedback(given, "a1")
+        show_ranking(given, answers, "r1")
+
+    page = run(both_below_and_beside, given, TWO)
+    page.button(key="r1-neither").click().run()
+    assert page.feedback[0].value == 0
+    page.button(key="r1-rank-back").click().run()
+    assert page.feedback[0].value is None
 
 
 def test_a_ranking_is_kept_once_and_another_takes_its_place(given):

@@ -251,7 +251,7 @@ def test_figures_of_a_running_server_come_over_time(open_page, monkeypatch, answ
         Event().wait(0.02)
     page = open_page("health")
     metrics = {each.label: each.value for each in page.metric}
-    assert (metrics["Running"], metrics["Prompt tokens/s"], metrics["Waiting"]) == ("3", "0", "–")
+    assert (metrics["Running"], metrics["Read, per s"], metrics["Waiting"]) == ("3", "0", "–")
     assert page.dataframe[0].value["Running"].tolist()[:2] == [3, 3]
 
 

@@ -9,7 +9,9 @@ import time
 import pytest
 
 from decoder.errors import UsageError
+from rag.embed import open_embedder
 from rag.knowledge import KnowledgeBase
+from rag.settings import rag_settings
 from ui.browser import jobs
 from ui.browser.job_process import Running
 from ui.browser.knowledge_job import run
@@ -25,9 +27,16 @@ class Upload:
         return self.data
 
 
+@pytest.fixture(scope="module")
+def embedder():
+    return open_embedder(rag_settings())
+
+
 @pytest.fixture
-def here(home):
+def here(home, embedder, monkeypatch):
     """run("index" spec) in this process, as a job of a person."""
+
+    monkeypatch.setattr("rag.embed.open_embedder", lambda settings: embedder)  # loading it takes its time
 
     def here(person="", **spec):
         folder = home / "a-job"
@@ -42,32 +51,39 @@ def spec(kb, paths, **more):
     return {"kb": kb, "paths": [str(path) for path in paths], "urls": [], "rebuild": False, **more}
 
 
-def test_a_killed_job_is_seen_as_such_and_goes_on_where_it_was(home):
+def test_a_job_that_was_stopped_or_killed_goes_on_where_it_was(home):
     pdf = (EXAMPLE / "04-serving.pdf").read_bytes()
-    notes = [Upload(f"note-{n}.md", f"# Note {n}\n\nThe number of this note is {n}.\n".encode()) for n in range(150)]
-    paths = keep([Upload("serving.pdf", pdf), Upload("broken.pdf", b"%PDF-1.4 and then nothing"), *notes][:100], "kb")
+    notes = [Upload(f"note-{n}.md", f"# Note {n}\n\nThe number of this note is {n}.\n".encode()) for n in range(80)]
+    paths = keep([Upload("serving.pdf", pdf), Upload("broken.pdf", b"%PDF-1.4 and then nothing"), *notes], "kb")
+    stopped = jobs.start("index", "Reading", spec("kb", paths))
+    until(lambda: jobs.find(stopped.id).progress.get("searchable"), stopped)
+    jobs.stop(stopped)
+    assert jobs.wait(stopped, 60).state == "stopped", jobs.output(stopped)
+    with KnowledgeBase("kb") as base:
+        read = len(base.documents())
+    assert read > 0
     job = jobs.start("index", "Reading", spec("kb", paths))
-    until(lambda: jobs.find(job.id).progress.get("searchable"), job)
+    until(lambda: jobs.find(job.id).progress.get("phase") == "embedding", job)
     os.killpg(int((job.folder / "pid").read_text()), signal.SIGKILL)
     killed = jobs.wait(job, 10)
     assert killed.state == "killed"
     with KnowledgeBase("kb") as base:
         before = len(base.documents())
-    assert before > 0
-    again = jobs.wait(jobs.start(killed.kind, killed.title, killed.spec), 60)
+    assert before >= read
+    again = jobs.wait(jobs.start(killed.kind, killed.title, killed.spec), 120)
     assert again.state == "done", jobs.output(again)
     assert again.result["unchanged"] >= before
     [(source, reason)] = again.result["failed"].items()
     assert source.endswith("/broken.pdf")
     assert "loading" in reason
     with KnowledgeBase("kb") as base:
-        assert len(base.documents()) == 99
+        assert len(base.documents()) == 81
         assert not any(entry.pending for entry in base.documents().values())
         assert base.search("the number of note 7")
 
 
 def until(met, job):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not met():
         assert jobs.find(job.id).going, jobs.output(job)
         assert time.monotonic() < deadline

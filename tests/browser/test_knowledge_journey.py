@@ -9,6 +9,7 @@ import pytest
 def test_two_files_are_dropped_watched_searched_and_one_is_deleted(live, window, tmp_path):
     (tmp_path / "lamp.md").write_text("# Lamps\n\nThe lamp by the door needs two batteries of the large kind.\n")
     (tmp_path / "<b>cup<b>.md").write_text("# Cups\n\n<img src=x onerror=alert(1)> The cup is blue.\n")
+    window.set_default_timeout(40_000)
     window.goto(live.url)
     window.get_by_role("link", name="Knowledge").click()
     window.get_by_role("textbox", name="Name").fill("journey")
@@ -30,7 +31,7 @@ def test_two_files_are_dropped_watched_searched_and_one_is_deleted(live, window,
 
     window.get_by_role("tab", name="Documents").click()
     table = window.get_by_role("tabpanel", name="Documents").get_by_test_id("stDataFrame")
-    table.wait_for()
+    table.get_by_test_id("data-grid-canvas").wait_for()
     place = table.bounding_box()
     window.mouse.click(place["x"] + 18, place["y"] + 38 + 17)  # the first row's box: a canvas has no elements
     window.get_by_role("button", name="Delete (1)").click()

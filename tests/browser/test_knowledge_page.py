@@ -115,7 +115,7 @@ def test_files_are_dropped_read_and_listed_with_what_could_not_be_read(open_page
     assert page.selectbox[0].value == "notes"
     if job.going:
         assert page.button(key=f"knowledge-stop-{job.id}").label == "Stop"
-    assert jobs.wait(job, 60).state == "done", jobs.output(job)
+    assert jobs.wait(job, 120).state == "done", jobs.output(job)
     page.run()
     assert not page.exception
     table = page.dataframe[0].value

@@ -14,6 +14,7 @@ from decoder.runs.checkpoints import last_whole, step_of
 from generators.errors import GeneratorError, ModelError
 from ui.browser import jobs, picture_draw_job, picture_train_job
 from ui.browser.picture_gallery import gallery_of
+from ui.browser.picture_models import drawn_by
 from ui.browser.picture_runs import find_run
 from ui.browser.picture_walk import made_walk, walk_key
 
@@ -50,6 +51,17 @@ def silent(home):
 def test_a_finished_run_has_its_grids_and_can_be_drawn_from(run):
     assert run.status == "finished" and run.finished and run.family == "vae"
     assert [step for step, _ in run.grids()] == [2, 4]
+
+
+def test_what_a_model_draws_by_is_read_once(run, monkeypatch):
+    monkeypatch.setattr("generators.model.load_model", None)  # the training job has noted it
+    about = drawn_by(run.folder)
+    assert (about.family, about.hears, about.codes, about.encodes) == ("vae", (), 8, True)
+    monkeypatch.undo()
+    config = run.folder.model / "config.json"
+    config.write_text(config.read_text().replace('"latent": 8', '"latent": 4'))
+    with pytest.raises(ModelError):
+        drawn_by(run.folder)
 
 
 def test_pictures_of_a_run_are_drawn_again_bit_by_bit(run, silent):
@@ -142,6 +154,23 @@ def test_a_pretrained_pipeline_draws_and_draws_again(home, silent):
     assert silent.told["share"] == 1.0 and (silent.folder / picture_draw_job.PREVIEW).is_file()
     again = picture_draw_job.run({"does": "reproduce", "picture": names[1], "owner": "own"}, silent)
     assert again["equal"] and again["notes"] == []
+
+
+def test_runs_that_have_finished_are_held_against_each_other(home, trained, silent, monkeypatch):
+    from ui.browser.picture_comparison import every_comparison
+
+    load("judged_support", Path(__file__).parents[1] / "generators").hurry(monkeypatch, 2)
+    for name in ("one", "two"):
+        shutil.copytree(trained, home / "runs" / name)
+        recipe = home / "runs" / name / "recipe.yaml"
+        recipe.write_text(recipe.read_text().replace("name: tiny", f"name: {name}").replace("397", "30"))
+    spec = {"does": "compare", "runs": ["home:one", "home:two"], "run": "home:compared"}
+    picture_train_job.run(spec, silent)
+    (kept,) = every_comparison()
+    heads = [table["head"] for table in kept.tables]
+    assert heads[0] == ["", "real pictures (n=30)", "one", "two"] and heads[0] == heads[1]
+    assert kept.tables[0]["rows"][0][0] == "FID" and "[" in kept.tables[0]["rows"][0][1]
+    assert len(kept.grids) == 2 and kept.report.startswith(b"<!doctype html>")
 
 
 def until(job, enough, seconds=90):

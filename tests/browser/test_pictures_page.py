@@ -107,6 +107,7 @@ def test_a_killed_training_is_shown_as_such_with_the_way_to_go_on(open_page, run
     page.button(key="pictures-resume").click().run()
     ((_, spec),) = started
     assert spec == support.SPEC | {"resume": True}
+    assert not page.exception and not page.error
 
 
 def test_a_finished_training_has_grids_over_time_and_leads_to_drawing(open_page, run, home):
@@ -236,6 +237,7 @@ def test_a_recipe_that_cannot_be_trained_is_refused_on_the_page(open_page, run, 
     page.button(key="pictures-train").click().run()
     ((_, spec),) = started
     assert spec["overrides"][-1] == "model.latent=4" and spec["run"] == "home:vae-digits"
+    assert page.selectbox(key="pictures-run").value == "home:vae-digits" and not page.exception and not page.error
 
 
 def test_a_finished_comparison_is_shown_with_its_figures(open_page, home):
@@ -244,7 +246,7 @@ def test_a_finished_comparison_is_shown_with_its_figures(open_page, home):
     (folder / "report.html").write_text("<!doctype html>")
     table = {
         "title": "In the eyes of judge 1",
-        "head": ["real pictures (n=30)", HOSTILE],
+        "head": ["", "real pictures (n=30)", HOSTILE],
         "rows": [["FID", "0.3", "2 [1, 3]"]],
     }
     kept = {
@@ -268,3 +270,25 @@ def test_two_are_needed_to_compare(open_page, home, started):
     page.button(key="pictures-compare").click().run()
     ((_, spec),) = started
     assert spec["recipes"] == ["ddpm-digits", "vae-digits"] and spec["run"] == "home:compared"
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(600)
+def test_a_model_is_trained_and_its_pictures_drawn_kept_and_drawn_again(live, window):
+    pytest.importorskip("diffusers", reason="diffusers is in the generate extra")
+    window.set_default_timeout(240_000)  # four processes load torch, on a machine that may do other work
+    window.goto(live.url)
+    window.get_by_role("link", name="Pictures").click()
+    window.get_by_role("radio", name="Train").click()
+    window.get_by_text("New training").click()
+    window.get_by_role("spinbutton", name="Steps at most").fill("20")
+    window.get_by_text("The whole recipe").click()
+    window.get_by_role("textbox", name="Other keys").fill("training.evaluate_every=0\nmodel.hidden=16")
+    window.get_by_role("button", name="Start training").click()
+    window.get_by_role("button", name="Draw with it").click()
+    window.get_by_role("button", name="Draw", exact=True).click()
+    window.get_by_text("They are kept in the gallery").wait_for()
+    window.get_by_role("radio", name="Gallery").click()
+    window.get_by_role("button", name="Open").first.click()
+    window.get_by_role("button", name="Reproduce").click()
+    window.get_by_text("every pixel is the same").wait_for()

@@ -5,12 +5,13 @@ import threading
 import pytest
 
 import prompts
+from decoder.base import run_sync
 from decoder.errors import ConnectFailed, UsageError
 from decoder.scripted import ScriptedDecoder
 from prompts.errors import MalformedPrompt
 from tests.browser.test_prompts_job import one_right_one_wrong
 from ui.browser import opened, prompt_own, prompt_tokens
-from ui.browser.prompt_attempt import ask_often, ask_once
+from ui.browser.prompt_attempt import Attempt, ask_often, ask_once
 from ui.browser.prompt_data import MOST_BYTES, checked, rows_of
 from ui.browser.prompt_values import value_of, written
 from ui.browser.safe_text import safe_markdown
@@ -166,6 +167,16 @@ def test_an_answer_that_is_stopped_keeps_what_had_come_and_ends_the_request(mock
     assert mock_decoder.left == left + 1
 
 
+def test_a_bug_behind_an_attempt_is_not_swallowed(home):
+    async def work(attempt):
+        raise ZeroDivisionError
+
+    attempt = Attempt().start(work)
+    attempt.wait(5)
+    with pytest.raises(ZeroDivisionError):
+        attempt.check()
+
+
 def test_a_greedy_prompt_is_sampled_warmly():
     from decoder.types import Sampling
 
@@ -186,6 +197,8 @@ def test_tokens_are_counted_by_a_decoder_that_can_and_estimated_otherwise(mock_d
     assert (exact.whole, exact.exact) == (words, True)
     with ServedDecoder(mock_decoder.base_url, "mock", preset="openai") as decoder:
         assert not prompt_tokens.count(decoder, messages, messages[:1]).exact
+    with ServedDecoder(mock_decoder.base_url, "mock", preset="vllm") as decoder:
+        assert run_sync(decoder.acounts_exactly())
     with ServedDecoder("http://127.0.0.1:9/v1", "gone", preset="openai") as decoder:
         assert prompt_tokens.count(decoder, messages, ()) == prompt_tokens.count(None, messages, ())
 

@@ -153,12 +153,12 @@ def test_pages_are_turned_within_the_document(library):
     assert "Page 2 of 3" in shown(page)
     page.button(key="s1-next").click().run()
     assert "Page 3 of 3" in shown(page)
-    assert page.button(key="s1-next").disabled
+    page.button(key="s1-next").click().run()
+    assert "Page 3 of 3" in shown(page)
     assert "outlined" not in pictures(page)[0].proto.imgs[0].alt
-    page.button(key="s1-previous").click().run()
-    page.button(key="s1-previous").click().run()
+    for _ in range(3):
+        page.button(key="s1-previous").click().run()
     assert "Page 1 of 3" in shown(page)
-    assert page.button(key="s1-previous").disabled
 
 
 def test_a_page_without_the_words_says_that_nothing_is_outlined(library):

@@ -22,7 +22,7 @@ LONGEST_NOTE = 50_000
 def show_history(person: str) -> None:
     """Earlier runs, newest first, each a button that opens it."""
     runs = agent_runs.every(person)
-    st.subheader(say("agents.history"))
+    st.subheader(say("agents.history"), anchor=False)
     if not runs:
         st.caption(say("agents.no_history"))
     for job in runs[:MOST_RUNS]:

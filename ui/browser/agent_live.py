@@ -82,15 +82,16 @@ def _now(job: Job, ask: Ask | None) -> None:
 def _approval(job: Job, ask: Ask) -> None:
     """The whole call and two buttons, whose keys hold for this one call."""
     with st.container(border=True, key=f"agents-ask-{ask.nonce}"):
-        st.subheader(say(f"agents.may_{ask.effect}", tool=plain(ask.tool)))
-        st.caption(plain(ask.reason))
+        st.subheader(say(f"agents.may_{ask.effect}", tool=plain(ask.tool)), anchor=False)
+        st.caption(" · ".join([plain(ask.reason), *([say("agents.tainted")] if ask.untrusted else [])]))
         st.code(call_json(ask.arguments), language=None, wrap_lines=True)
         with st.container(horizontal=True):
-            for name, approved, icon in (("approve", True, "check"), ("refuse", False, "block")):
+            choices = (("approve", say("agents.approve"), True), ("refuse", say("agents.refuse"), False))
+            for name, label, approved in choices:
                 st.button(
-                    say(f"agents.{name}"),
+                    label,
                     key=f"agents-{name}-{ask.nonce}",
-                    icon=f":material/{icon}:",
+                    icon=ICONS["approved" if approved else "refused"],
                     on_click=_answered,
                     args=(job.id, job.person, ask.nonce, approved),
                 )

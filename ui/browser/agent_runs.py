@@ -65,21 +65,18 @@ def find(job_id: str, person: str) -> Job:
 
 def remove(job: Job) -> None:
     """Forget a run with all of its jobs. Raises UsageError while it runs."""
-    before = str(job.spec.get("resume", ""))
+    before = _before(job)
     jobs.remove(job)
-    if before and (jobs.jobs_folder() / before / "job.json").is_file():
-        remove(jobs.find(before, job.person))
+    if before is not None and continued(before.folder) == job.id:
+        remove(before)
 
 
 def transcript_of(job: Job) -> Path | None:
     """Its transcript; of one that went on with another and has not begun yet, the other's. None before any."""
     if (own := job.folder / TRANSCRIPT).is_file():
         return own
-    before = str(job.spec.get("resume", ""))
-    try:
-        return transcript_of(jobs.find(before, job.person)) if before else None
-    except UsageError:
-        return None
+    before = _before(job)
+    return transcript_of(before) if before is not None else None
 
 
 def recording(job: Job) -> Recording | None:
@@ -116,9 +113,7 @@ def taken_over(before: Job, folder: Path) -> Path:
         cause = "it is still running" if before.going else "it never began"
         raise UsageError(step, cause, "Wait for its end" if before.going else "Start it anew")
     try:
-        claim = os.open(before.folder / "continued.json", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        with os.fdopen(claim, "w", encoding="utf-8") as file:
-            json.dump({"job": folder.name}, file)
+        _claim(before, old, folder.name)
         aside = folder / f".{TRANSCRIPT}"
         shutil.copyfile(old, aside)
         aside.chmod(0o600)
@@ -127,3 +122,25 @@ def taken_over(before: Job, folder: Path) -> Path:
         raise UsageError(step, "it goes on already", "Open it from the list") from None
     except OSError as error:
         raise ServiceError(step, str(error), "Free some space") from error
+
+
+def _claim(job: Job, transcript: Path, by: str) -> None:
+    """Say who goes on with it, back to the job that holds the transcript. Raises FileExistsError: another does."""
+    try:
+        claim = os.open(job.folder / "continued.json", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with os.fdopen(claim, "w", encoding="utf-8") as file:
+            json.dump({"job": by}, file)
+    except FileExistsError:
+        if continued(job.folder) != by:
+            raise
+    before = _before(job)
+    if transcript.parent != job.folder and before is not None:
+        _claim(before, transcript, job.id)
+
+
+def _before(job: Job) -> Job | None:
+    """The job whose run this one went on with, if it is still there."""
+    try:
+        return jobs.find(str(job.spec.get("resume", "")), job.person)
+    except UsageError:
+        return None

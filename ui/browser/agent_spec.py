@@ -76,7 +76,7 @@ class AgentSpec:
 def spec_of(data: Mapping[str, Any]) -> AgentSpec:
     """The spec that `data` holds. Raises UsageError when it is none."""
     known = {field.name for field in fields(AgentSpec)}
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
     if odd := sorted(given.keys() - known):
         raise UsageError(STEP, f"{odd[0]!r} is nothing that an agent is asked", "Start it from the page")
     return AgentSpec(**given)

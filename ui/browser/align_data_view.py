@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from ui.browser import align_datasets, align_look_view, align_recipes
-from ui.browser.align_datasets import DataSet
+from ui.browser.align_datasets import SHOWN, Checked, DataSet
 from ui.browser.align_models import model_choice
 from ui.browser.align_steps import go
 from ui.browser.problems import problems_shown
@@ -16,10 +16,6 @@ from ui.browser.safe_text import plain
 from ui.browser.settings import ui_settings
 from ui.browser.strings import say
 
-if TYPE_CHECKING:
-    from alignment.data import Data
-
-BAD_LISTED, ROWS_SHOWN = 200, 3
 LONGEST = 2000
 
 
@@ -55,45 +51,45 @@ def _bring() -> None:
                 go("data", align_dataset=kept.name)
 
 
-def _checked(found: DataSet) -> Data | None:
+def _checked(found: DataSet) -> Checked | None:
     """What alignment reads of it, or what it has against all of it."""
+    data: Checked | None = None
     with problems_shown(), st.spinner(say("alignment.checking"), show_time=True):
-        return _check(found.source, found.size, found.made)
-    return None
+        data = _check(found.source, found.size, found.made)
+    return data  # noqa: RET504  # a problem that is shown leaves it empty
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _check(source: str, size: int, made: float) -> Data:
+def _check(source: str, size: int, made: float) -> Checked:
     """Kept until the file is another."""
-    return align_datasets.check(source)
+    return align_datasets.checked(source)
 
 
-def _next(found: DataSet, data: Data) -> None:
+def _next(found: DataSet, data: Checked) -> None:
     stage = align_datasets.STAGES.get(data.format, "sft")
     st.caption(say("alignment.format_found", format=say(f"alignment.rows_{data.format}"), stage=stage))
     if st.button(
         say("alignment.train_on", name=plain(found.name)), type="primary", key="align_train_on", icon=":material/tune:"
     ):
-        go("train", align_recipe=f"{stage}-small", align_fill={"data": found.source, "rows": data.report.kept})
+        go("train", align_recipe=f"{stage}-small", align_fill={"data": found.source, "rows": data.to_train})
 
 
-def _report(data: Data) -> None:
-    report = data.report
-    figures = {"rows": report.rows, "kept": report.kept, "bad": len(report.dropped), "duplicates": report.duplicates}
+def _report(data: Checked) -> None:
+    figures = {"rows": data.rows, "kept": data.kept, "bad": data.bad, "duplicates": data.duplicates}
     for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
         column.metric(say(f"alignment.count_{name}"), f"{value:,}")
-    for note in report.notes:
+    for note in data.notes:
         st.caption(plain(note))
-    if report.dropped:
-        st.warning(say("alignment.bad_rows", count=len(report.dropped)), icon=":material/error:")
+    if data.bad:
+        st.warning(say("alignment.bad_rows", count=data.bad), icon=":material/error:")
         heads = [say(f"alignment.bad_{name}") for name in ("row", "line", "field", "reason")]
         bad = [
             dict(zip(heads, (each.index, each.line or None, each.field, each.reason), strict=True))
-            for each in report.dropped[:BAD_LISTED]
+            for each in data.bad_rows
         ]
         st.dataframe(bad, hide_index=True, width="stretch", key="align_bad")
     with st.expander(say("alignment.first_rows")):
-        for row in data.train[:ROWS_SHOWN]:
+        for row in data.first:
             st.code(
                 _shortened(json.dumps(row, ensure_ascii=False, indent=1, default=str)), language=None, wrap_lines=True
             )
@@ -117,19 +113,19 @@ def _split(found: DataSet) -> None:
         st.success(say("alignment.split_made", train=plain(made[1]), held=plain(made[2])), icon=":material/call_split:")
 
 
-def _masks(found: DataSet, data: Data) -> None:
+def _masks(found: DataSet, data: Checked) -> None:
     """Which tokens a model would be taught, as the dry run finds them."""
     stage = align_datasets.STAGES.get(data.format, "sft")
     if stage == "pretrain":
         return
     with st.expander(say("alignment.masks"), icon=":material/highlight:"):
         model = model_choice(say("alignment.masks_model"), key="align_mask_model")
-        most = max(len(data.train) - 1, 0)
+        most = max(data.to_train - 1, 0)
         first = st.number_input(say("alignment.masks_first"), 0, most, 0, key="align_mask_row")
         if st.button(say("alignment.masks_show"), disabled=not model, key="align_mask_show"):
             with problems_shown():
                 values = _plain_recipe(stage, model, found.source)
-                rows = list(range(int(first), int(first) + ROWS_SHOWN))
+                rows = list(range(int(first), int(first) + SHOWN))
                 align_look_view.start(values, measure=False, rows=rows, key="masks")
         align_look_view.watch("masks", facts=False)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignment.data import Data, load_data
 from alignment.data_formats import recognise
+from alignment.data_report import Dropped
 from alignment.data_sources import EXAMPLES, read_source
 from alignment.errors import DataError
 from alignment.sections import DataSection
@@ -27,6 +28,7 @@ ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 MOST = 500
 LOOKED_AT = 100
+MOST_LISTED, SHOWN = 200, 3
 STEP = "keeping a data set"
 STAGES = {
     "messages": "sft",
@@ -60,6 +62,29 @@ class DataSet:
     def example(self) -> bool:
         """It ships."""
         return self.source.startswith("example:")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of a data set's rows, of bounded size however many there are.
+
+    Attributes:
+        format: of the rows as they are trained on.
+        rows, kept, bad, duplicates: how many were read, can be used, cannot, and say the same as another.
+        bad_rows: the first of those that cannot, with line, field and reason.
+        first: the first rows that can.
+        to_train: rows that training would see.
+    """
+
+    format: str
+    rows: int
+    kept: int
+    bad: int
+    bad_rows: tuple[Dropped, ...]
+    duplicates: int
+    notes: tuple[str, ...]
+    first: tuple[dict[str, Any], ...]
+    to_train: int
 
 
 def datasets_folder() -> Path:
@@ -159,6 +184,23 @@ def check(source: str, stage: str = "", fraction: float = 0.0, seed: int = 0) ->
         stage = "sft"  # whose refusal names the fields that there are and those that are known
     section = DataSection(train=source, eval_fraction=fraction, seed=seed, skip_bad=True)
     return load_data(section, stage or STAGES[form])
+
+
+def checked(source: str) -> Checked:
+    """What a page shows of a check. Raises DataError."""
+    data = check(source)
+    report = data.report
+    return Checked(
+        format=data.format,
+        rows=report.rows,
+        kept=report.kept,
+        bad=len(report.dropped),
+        bad_rows=report.dropped[:MOST_LISTED],
+        duplicates=report.duplicates,
+        notes=report.notes,
+        first=tuple(data.train[:SHOWN]),
+        to_train=len(data.train),
+    )
 
 
 def split(name: str, fraction: float, seed: int = 0) -> tuple[DataSet, DataSet]:

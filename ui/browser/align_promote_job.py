@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alignment.evaluate import Suite
     from alignment.evaluate_rules import GateResult, GateRules
     from decoder.server import RunningServer
-    from prompts.evaluate import EvalProgress
+    from prompts.results import EvalProgress
     from ui.browser.job_process import Running
 
 STEP = "promoting"

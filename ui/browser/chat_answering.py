@@ -91,7 +91,9 @@ class Answering:
         self._work = asyncio.create_task(self._write())
         if self._to_stop:
             self._work.cancel()
-        state, answer, error = "done", None, {}
+        state: State = "done"
+        answer: Answer | None = None
+        error: dict[str, str] = {}
         try:
             answer = await self._work
         except asyncio.CancelledError:

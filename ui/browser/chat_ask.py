@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from decoder.errors import UsageError
 from ui.browser import jobs, knowledge_begin, knowledge_uploads
 from ui.browser.chat_here import Here, ask, configure, safely, stop
 from ui.browser.chat_store import MOST_QUESTION
@@ -63,7 +64,11 @@ def _reading() -> None:
     job_id = st.session_state.get(JOB)
     if not job_id:
         return
-    job = jobs.find(job_id, person().id)
+    try:
+        job = jobs.find(job_id, person().id)
+    except UsageError:  # it was removed from the list of jobs
+        st.session_state.pop(JOB)
+        return
     if job.going:
         _watch(job_id)
         return
@@ -76,6 +81,6 @@ def _reading() -> None:
 
 @st.fragment(run_every=1.0)
 def _watch(job_id: str) -> None:
-    if not jobs.find(job_id, person().id).going:
+    if not any(job.id == job_id and job.going for job in jobs.every(person().id, "index")):
         st.rerun()
     st.caption(job_line(job_id))

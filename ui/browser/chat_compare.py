@@ -9,6 +9,7 @@ import streamlit as st
 
 from ui.browser import chat_models, chat_tree
 from ui.browser.chat_here import COMPARING, Here, ask_again, safely, show_version
+from ui.browser.chat_settings import ChatSettings
 from ui.browser.chat_types import Turn
 from ui.browser.person import person
 from ui.browser.safe_text import plain, safe_markdown
@@ -40,8 +41,8 @@ def compare_button(page: Here, turn: Turn, busy: bool) -> None:
         )
 
 
-def _draw(page: Here, turn: Turn, settings: object) -> None:
-    second = ask_again(page, turn, settings=settings)  # type: ignore[arg-type]
+def _draw(page: Here, turn: Turn, settings: ChatSettings) -> None:
+    second = ask_again(page, turn, settings=settings)
     st.session_state[COMPARING] = (turn.id, second.id)
 
 
@@ -58,11 +59,7 @@ def show_comparison(page: Here) -> bool:
     st.subheader(say("chat.comparing"))
     st.markdown(safe_markdown(pair[0].question))
     show_ranking(given_of(page, pair[0]), [turn.shown_text for turn in pair], f"chat-ranking-{pair[1].id}")
-    for column, side, turn in zip(st.columns(2), ("left", "right"), pair, strict=True):
-        with column:
-            model = plain(turn.model) if turn.model else say("chat.quote")
-            st.caption(say("chat.answer_by", side=say(f"chat.{side}"), model=model))
-            st.button(say(f"chat.keep_{side}"), key=f"chat-keep-{side}", on_click=safely, args=(_keep, page, turn))
+    _choice(page, pair)
     st.button(
         say("chat.compare_end"),
         key="chat-compare-end",
@@ -71,6 +68,16 @@ def show_comparison(page: Here) -> bool:
         args=(COMPARING,),
     )
     return True
+
+
+def _choice(page: Here, pair: list[Turn]) -> None:
+    """Under each answer what wrote it, and the button that keeps it."""
+    sides = (("left", say("chat.left"), say("chat.keep_left")), ("right", say("chat.right"), say("chat.keep_right")))
+    for column, (key, side, keep), turn in zip(st.columns(2), sides, pair, strict=True):
+        with column:
+            model = plain(turn.model) if turn.model else say("chat.quote")
+            st.caption(say("chat.answer_by", side=side, model=model))
+            st.button(keep, key=f"chat-keep-{key}", on_click=safely, args=(_keep, page, turn))
 
 
 def _keep(page: Here, turn: Turn) -> None:

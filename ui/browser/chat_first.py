@@ -79,7 +79,7 @@ def _suggestions(page: Here) -> None:
 
 def _questions(page: Here) -> list[str]:
     if page.kb == _example_kb():
-        return [say(f"chat.example_{number}") for number in ("one", "two", "three")]
+        return [say("chat.example_one"), say("chat.example_two"), say("chat.example_three")]
     from ui.browser import opened
 
     entries = opened.knowledge_base(page.kb).documents()

@@ -97,9 +97,9 @@ def _prompt(settings: ChatSettings, grounded: bool, where: str) -> ChatSettings:
 
 
 def _sampling(settings: ChatSettings, where: str) -> ChatSettings:
-    def number(name: str, low: Any, high: Any, step: Any) -> Any:
+    def number(label: str, name: str, low: Any, high: Any, step: Any) -> Any:
         return st.number_input(
-            say(f"chat.{name}"),
+            label,
             low,
             high,
             getattr(settings, name),
@@ -110,8 +110,8 @@ def _sampling(settings: ChatSettings, where: str) -> ChatSettings:
 
     return replace(
         settings,
-        temperature=number("temperature", 0.0, 2.0, 0.1),
-        top_p=number("top_p", 0.05, 1.0, 0.05),
-        max_tokens=number("max_tokens", 1, MOST_TOKENS, 64),
-        seed=number("seed", 0, 2**31, 1),
+        temperature=number(say("chat.temperature"), "temperature", 0.0, 2.0, 0.1),
+        top_p=number(say("chat.top_p"), "top_p", 0.05, 1.0, 0.05),
+        max_tokens=number(say("chat.max_tokens"), "max_tokens", 1, MOST_TOKENS, 64),
+        seed=number(say("chat.seed"), "seed", 0, 2**31, 1),
     )

@@ -39,7 +39,7 @@ def _conversations(page: Here) -> None:
         say("chat.search"), key="chat-search", placeholder=say("chat.search"), label_visibility="collapsed"
     )
     shown = st.session_state.get("chat-listed", A_PAGE)
-    found = page.store.list(person().id, words, shown + 1)
+    found = page.store.find(person().id, words, shown + 1)
     if not found:
         st.caption(say("chat.none_found") if words.strip() else say("chat.none_yet"))
     for each in found[:shown]:

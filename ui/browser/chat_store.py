@@ -88,7 +88,7 @@ class Store:
         with self._reading() as db:
             return self._own(db, conversation, person)
 
-    def list(self, person: str, words: str = "", limit: int = 50, offset: int = 0) -> list[Conversation]:
+    def find(self, person: str, words: str = "", limit: int = 50, offset: int = 0) -> list[Conversation]:
         """This person's, the latest first; those alone whose title, questions or answers hold `words`."""
         query = f"SELECT {_CONVERSATION} FROM conversations c WHERE person = ?"  # noqa: S608  # names of ours
         values: list[Any] = [_kept(person)]

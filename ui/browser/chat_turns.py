@@ -7,7 +7,8 @@ import time
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ui.browser import chat_answering, chat_tree, jobs
+from decoder.errors import UsageError
+from ui.browser import chat_answering, chat_models, chat_tree, jobs
 from ui.browser.chat_compare import compare_button, given_of
 from ui.browser.chat_here import EARLIER, EDITING, Here, ask_again, safely, show_version
 from ui.browser.chat_types import Turn
@@ -62,8 +63,7 @@ def follow(page: Here, place: DeltaGenerator) -> None:
     answering = chat_answering.running(turn.id)
     if answering is None:  # another process writes it, or it ended just now
         place.markdown(safe_markdown(turn.text) or say("chat.elsewhere"))
-        time.sleep(ELSEWHERE_SECONDS)
-        st.rerun()
+        look_again()
         return
     place.caption(_waiting(turn))
     for text in answering.follow():
@@ -71,6 +71,12 @@ def follow(page: Here, place: DeltaGenerator) -> None:
             place.markdown(safe_markdown(text))
         else:
             place.caption(_waiting(turn))
+    st.rerun()
+
+
+def look_again() -> None:
+    """Run the page anew in a second: an answer is being written on another branch than the shown one."""
+    time.sleep(ELSEWHERE_SECONDS)
     st.rerun()
 
 
@@ -82,7 +88,10 @@ def _waiting(turn: Turn) -> str:
 
 def job_line(job_id: str) -> str:
     """How far the reading of attached files has come, as a line."""
-    progress = jobs.find(job_id, person().id).progress
+    try:
+        progress = jobs.find(job_id, person().id).progress
+    except UsageError:  # it was removed from the list of jobs; whoever waits for it is told
+        return say("chat.reading")
     done, total = progress.get("done"), progress.get("total")
     if isinstance(done, int) and isinstance(total, int) and total:
         return say("chat.reading_of", done=done, total=total)
@@ -157,7 +166,7 @@ def _actions(page: Here, turn: Turn) -> None:
             on_click=st.session_state.update,
             args=({EDITING: turn.id},),
         )
-        if last and turn.state == "done":
+        if last and turn.state == "done" and chat_models.models().decoder:
             compare_button(page, turn, busy)
 
 
@@ -166,10 +175,12 @@ def _versions(page: Here, turn: Turn) -> None:
     if len(every) < 2:
         return
     at = [each.id for each in every].index(turn.id)
-    for step, icon, name in ((-1, ":material/chevron_left:", "previous"), (1, ":material/chevron_right:", "next")):
+    left = (-1, ":material/chevron_left:", "previous", say("chat.previous"))
+    right = (1, ":material/chevron_right:", "next", say("chat.next"))
+    for step, icon, name, label in (left, right):
         other = every[at + step] if 0 <= at + step < len(every) else None
         st.button(
-            say(f"chat.{name}"),
+            label,
             key=f"chat-{name}-{turn.id}",
             icon=icon,
             type="tertiary",

@@ -46,10 +46,11 @@ class Given:
 
     @property
     def exchange(self) -> Exchange:
-        """As `alignment.feedback` keeps it."""
+        """As `alignment.feedback` keeps it. What rests on no passage and is no refusal was written, not quoted."""
+        written = self.answer.generated or not (self.answer.passages or self.answer.refused)
         return exchange_of(
             self.question,
-            self.answer,
+            replace(self.answer, generated=written),
             self.history,
             model=self.model,
             sampling=self.sampling,

@@ -168,10 +168,18 @@ def _ask(given: Given, answers: Sequence[str], key: str) -> None:
 def _rank(given: Given, answers: Sequence[str], verdict: Verdict, key: str) -> None:
     comment = str(st.session_state.get(f"{key}-rank-comment", "")).strip()
     _do(key, lambda: kept.keep_ranking(given, answers, verdict, comment))
+    _forget_thumbs()
 
 
 def _unrank(given: Given, answers: Sequence[str], key: str) -> None:
     _do(key, lambda: kept.take_back_ranking(given, answers))
+    _forget_thumbs()
+
+
+def _forget_thumbs() -> None:
+    """What is said of two answers may be a thumb on each, which may stand elsewhere on the page."""
+    for name in [name for name in st.session_state if str(name).endswith(SAID)]:
+        del st.session_state[name]
 
 
 # What a press does
@@ -183,8 +191,7 @@ def _do(key: str, work: Callable[[], None]) -> None:
         work()
     except HearthError as error:
         st.session_state[f"{key}-problem"] = error
-    for name in [name for name in st.session_state if str(name).endswith(SAID)]:
-        del st.session_state[name]
+    st.session_state.pop(f"{key}{SAID}", None)
 
 
 def _show_problem(key: str) -> None:

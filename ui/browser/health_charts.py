@@ -11,7 +11,7 @@ import streamlit as st
 from ui.browser.health_sampler import EVERY, Point, sampler
 from ui.browser.strings import say
 
-HEIGHT = 180
+HEIGHT = 260
 CHARTS: dict[str, dict[str, Callable[[Point], float | None]]] = {
     "requests": {"running": lambda p: p.reading.running, "waiting": lambda p: p.reading.waiting},
     "speed": {"prompt": lambda p: p.rates.prompt, "generation": lambda p: p.rates.generation},
@@ -37,7 +37,7 @@ def show_metrics() -> None:
     for column, (chart, lines) in zip(columns, CHARTS.items(), strict=True):
         with column:
             st.markdown(f"#### {say(f'health.chart_{chart}')}")
-            st.line_chart(series(points, lines), x=say("health.time"), height=HEIGHT, width="stretch")
+            st.line_chart(series(points, lines), x=say("health.time"), x_label="", height=HEIGHT, width="stretch")
     with st.expander(say("health.metrics_table")):
         st.dataframe(_table(points), width="stretch", hide_index=True, height=HEIGHT)
 

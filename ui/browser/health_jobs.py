@@ -7,7 +7,7 @@ import time
 import streamlit as st
 
 from ui.browser import jobs
-from ui.browser.job_process import KINDS
+from ui.browser.job_kinds import KINDS
 from ui.browser.job_shown import headline, show_end, stop_button
 from ui.browser.jobs import Job
 from ui.browser.problems import problems_shown

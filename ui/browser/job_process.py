@@ -49,8 +49,10 @@ class Running:
 
 def main(folder: Path) -> int:
     """Run the job in `folder`. Returns the exit code."""
-    lock = os.open(folder / "alive", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    aside = folder / ".alive"
+    lock = os.open(aside, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
+    aside.replace(folder / "alive")  # there only once it is locked, or a reader would take the job for killed
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     asked, job = read_object(folder / "job.json"), Running(folder)
     ended: dict[str, Any] = {"state": "done"}

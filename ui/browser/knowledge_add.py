@@ -11,7 +11,7 @@ import streamlit as st
 
 from decoder.errors import UsageError
 from ui.browser import knowledge_begin
-from ui.browser.knowledge_choose import go_to
+from ui.browser.knowledge_choose import NEW, go_to
 from ui.browser.knowledge_names import check_new
 from ui.browser.knowledge_uploads import keep_each
 from ui.browser.person import person
@@ -48,7 +48,7 @@ def show_new() -> None:
     first, second, _ = st.columns([2, 3, 4])
     if first.button(say("knowledge.create"), type="primary", key="knowledge-create", icon=":material/add:"):
         with problems_shown():
-            _read(check_new(name), given)
+            _read(check_new(name), given, NEW)
     if knowledge_begin.has_example() and second.button(
         say("knowledge.example"),
         key="knowledge-example",
@@ -57,23 +57,23 @@ def show_new() -> None:
     ):
         with problems_shown():
             go_to(knowledge_begin.read_example()[0])
-    show_refused()
+    show_refused(NEW)
 
 
 def show_add(kb_name: str, open_at_first: bool) -> None:
     """More documents for one that is there."""
-    show_refused()
+    show_refused(kb_name)
     with st.expander(say("knowledge.add"), expanded=open_at_first, icon=":material/upload_file:"):
         given = _fields()
         if st.button(say("knowledge.read"), type="primary", key="knowledge-read", icon=":material/menu_book:"):
             with problems_shown():
-                _read(kb_name, given)
+                _read(kb_name, given, kb_name)
 
 
-def show_refused() -> None:
-    """The files of the last upload that were not taken in, each with the reason."""
-    refused = st.session_state.get(REFUSED, ())
-    if not refused:
+def show_refused(kb_name: str) -> None:
+    """The files of the last upload that were not taken in here, each with the reason."""
+    there, refused = st.session_state.get(REFUSED, (NEW, ()))
+    if not refused or there != kb_name:
         return
     lines = [say("knowledge.refused", name=plain(name[:200]), why=plain(why)) for name, why in refused[:MOST_TOLD]]
     if len(refused) > MOST_TOLD:
@@ -100,18 +100,24 @@ def _fields() -> Given:
     return Given([*files, *folder], tuple(line.strip() for line in urls.splitlines() if line.strip()), path.strip())
 
 
-def _read(kb_name: str, given: Given) -> None:
-    """Take in what was given and start reading it. Raises UsageError when there is nothing, or nothing can be read."""
+def _read(kb_name: str, given: Given, here: str) -> None:
+    """Take in what was given on the page of `here` and start reading it.
+
+    Raises:
+        UsageError: nothing was given, or something that cannot be read.
+    """
     if not given:
         raise UsageError(say("knowledge.reading"), say("knowledge.nothing_given"), say("knowledge.give_something"))
     _check(given)
     kept = keep_each(given.files, kb_name)
-    st.session_state[REFUSED] = kept.refused
     paths = [*kept.paths, *([Path(given.path).expanduser()] if given.path else [])]
+    st.session_state[REFUSED] = (here, kept.refused)
     if paths or given.urls:
         knowledge_begin.read(kb_name, paths, given.urls)
+        st.session_state[REFUSED] = (kb_name, kept.refused)
         st.session_state[TURN] = st.session_state.get(TURN, 0) + 1
         go_to(kb_name)
+    st.rerun()
 
 
 def _check(given: Given) -> None:

@@ -10,6 +10,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from decoder.errors import HearthError, MissingExtra
 from ui.browser import opened
+from ui.browser.entrance import FOR_ADMINS
 from ui.browser.person import Person, person, sign_in_configured, signed_in
 from ui.browser.problems import show_problem
 from ui.browser.safe_text import plain
@@ -26,7 +27,6 @@ ICONS = {
     "pictures": ":material/image:",
     "health": ":material/monitor_heart:",
 }
-FOR_ADMINS = ("alignment", "pictures", "health")
 log = logging.getLogger("hearth.ui")
 
 

@@ -106,8 +106,7 @@ def _show(kept: list[Comparison]) -> None:
         )  # fmt: skip
     for table in shown.tables:
         st.subheader(plain(str(table["title"])))
-        heads = [head or say("pictures.figure") for head in table["head"]]
-        heads = heads if len(heads) == len(table["rows"][0]) else [say("pictures.figure"), *heads]
+        heads = [str(head) or say("pictures.what") for head in table["head"]]
         st.dataframe(
             [dict(zip(heads, row, strict=False)) for row in table["rows"]],
             hide_index=True, width="stretch", alt=str(table["title"]),

@@ -54,7 +54,7 @@ def keep_comparison(folders: Sequence[RunFolder], output: Path) -> None:
     entries = [entry_of(folder) for folder in folders]
     kept = {
         "about": about(entries),
-        "tables": [{"title": head[0], "head": head[1:], "rows": lines} for head, lines in tables(rows(entries))],
+        "tables": [{"title": head[0], "head": ["", *head[1:]], "rows": lines} for head, lines in tables(rows(entries))],
         "curves": {title: curves for title, _, curves in quality_curves(entries)},
         "grids": [
             {"title": f"{entry.recipe.name}, seed {entry.recipe.seed}", "file": str(file.resolve())}

@@ -15,6 +15,7 @@ from ui.browser.picture_draw_job import PREVIEW
 from ui.browser.picture_first import show_first
 from ui.browser.picture_gallery import gallery_of, owner_of
 from ui.browser.picture_live import live, newest, show_state
+from ui.browser.picture_made import enlarged
 from ui.browser.picture_models import drawn_by
 from ui.browser.picture_runs import PictureRun, every_run
 from ui.browser.problems import problems_shown
@@ -22,8 +23,7 @@ from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
 PIPELINE = "pipeline"
-SHOWN = 128
-"""Pixels that a picture is shown wide beside others, at least."""
+ACROSS = 4
 
 
 def show_draw() -> None:
@@ -98,9 +98,10 @@ def _show_job(job: Job) -> None:
     there = set(gallery.every())
     ids = [name for name in job.progress.get("pictures") or () if name in there]
     if ids:
-        files = [gallery.file(name).read_bytes() for name in ids]
-        titles = [say("pictures.picture_number", number=number + 1) for number in range(len(ids))]
-        st.image(files, width=SHOWN, caption=titles)
         st.caption(say("pictures.in_gallery"))
+        for row in range(0, len(ids), ACROSS):
+            for column, name in zip(st.columns(ACROSS), ids[row : row + ACROSS], strict=False):
+                title = say("pictures.picture_number", number=int(name[-3:]) + 1)
+                column.image(enlarged(gallery.file(name).read_bytes()), width="stretch", alt=title)
     elif job.going and (job.folder / PREVIEW).is_file():
         st.image((job.folder / PREVIEW).read_bytes(), width="stretch", caption=plain(say("pictures.preview")))

@@ -105,7 +105,7 @@ def _reproduce(picture: str, gallery: Gallery, job: Running) -> dict[str, Any]:
     elif asked.get("from") == "pipeline":
         from generators.picture_metadata import reproduce
 
-        given = {name: gallery.input(str(asked[name])) for name in ("image", "mask") if asked.get(name)}
+        given: dict[str, Any] = {name: gallery.input(str(asked[name])) for name in ("image", "mask") if asked.get(name)}
         again = reproduce(file, _maker(asked), **given)
     else:
         raise UsageError("drawing again", "what it was drawn with is not known any more", "Draw a new picture")

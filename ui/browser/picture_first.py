@@ -37,5 +37,5 @@ def show_first() -> None:
 def start_training(spec: dict[str, object], title: str) -> None:
     """Start a training job and look at it. Raises UsageError, ServiceError."""
     jobs.start("pictures", title, spec, person().id)
-    st.session_state["pictures-run"] = spec["run"]
+    st.session_state["pictures-run-next"] = spec["run"]
     st.rerun()

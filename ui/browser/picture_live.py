@@ -25,9 +25,9 @@ def live(job: Job, body: Callable[[Job], None]) -> None:
     @st.fragment(run_every=EVERY)
     def looked_at() -> None:
         now = jobs.find(job.id, person().id)
-        body(now)
         if not now.going:
-            st.rerun()
+            st.rerun()  # before anything is drawn, since a button drawn here would be gone when it is pressed
+        body(now)
 
     looked_at()
 

@@ -63,6 +63,21 @@ def again_settings(asked: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
+def enlarged(png: bytes) -> bytes:
+    """A small picture enlarged whole times, so that its pixels stay sharp."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    with Image.open(BytesIO(png), formats=("PNG",)) as image:
+        times = 256 // max(image.size)
+        if times < 2:
+            return png
+        target = BytesIO()
+        image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST).save(target, "PNG")
+        return target.getvalue()
+
+
 def _text(value: Any) -> str:
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return shown if len(shown) <= LONGEST else shown[: LONGEST - 1] + "…"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from typing import Any
 
+from decoder.errors import CheckpointFailed
 from decoder.runs.folder import RunFolder
+from decoder.runs.record import read_object, write_whole
+
+NOTED = "drawn_by.json"
 
 OPTIONS = {
     "vae": ("temperature",),
@@ -51,18 +58,32 @@ class DrawnBy:
 
 
 def drawn_by(folder: RunFolder) -> DrawnBy:
-    """What the model of a finished run draws by. Raises ModelError."""
+    """What the model of a finished run draws by; noted in its folder, to open it once. Raises ModelError.
+
+    A training job notes it, so that a page need not load torch for a form.
+    """
     config = folder.model / "config.json"
-    return _read(folder.path, config.stat().st_mtime if config.is_file() else 0.0)
+    digest = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else ""
+    noted = read_object(folder.path / NOTED)
+    if digest and noted.get("config_sha256") == digest:
+        with suppress(TypeError):  # noted by another version: read anew
+            said: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in noted["about"].items()
+            }
+            return DrawnBy(**said)
+    about = _read(folder)
+    with suppress(CheckpointFailed):  # a folder that is read-only is read anew each time
+        kept = {"config_sha256": digest, "about": dataclasses.asdict(about)}
+        write_whole(folder.path / NOTED, json.dumps(kept), "noting what a model draws by")
+    return about
 
 
-@lru_cache(maxsize=64)
-def _read(path: Path, _: float) -> DrawnBy:
+def _read(folder: RunFolder) -> DrawnBy:
     from generators.errors import GeneratorError
     from generators.latent_space import latent_size
     from generators.model import load_model
 
-    model = load_model(path / "model")
+    model = load_model(folder.model)
     try:
         codes = latent_size(model)
     except GeneratorError:

@@ -9,9 +9,14 @@ from typing import Any
 
 from decoder.errors import RecipeError
 
-FIRST = "ddpm-digits"
-"""What the first model is made with: digits by class, seen to grow out of noise."""
-FIRST_OVERRIDES = ("training.budget_seconds=40", "training.sample_every=150", "evaluation.sampling={steps: 20}")
+FIRST = "vae-digits-conditional"
+"""What the first model is made with: digits by class, drawn at once, with codes to walk between."""
+FIRST_OVERRIDES = (
+    "training.budget_seconds=30",
+    "training.sample_every=100",
+    "training.evaluate_every=0",
+    "training.early_stop=0",
+)
 OURS = ("output", "name", "tracking")
 """Keys that the page sets itself, or keeps empty."""
 MOST_OVERRIDES = 50

@@ -12,7 +12,7 @@ from ui.browser.jobs import Job
 from ui.browser.person import person
 from ui.browser.picture_gallery import Gallery, gallery_of, owner_of
 from ui.browser.picture_live import live, newest, show_state
-from ui.browser.picture_made import again_settings, facts_of
+from ui.browser.picture_made import again_settings, enlarged, facts_of
 from ui.browser.problems import problems_shown, show_problem
 from ui.browser.safe_text import plain
 from ui.browser.strings import say
@@ -43,7 +43,7 @@ def _page(gallery: Gallery, every: list[str]) -> None:
     for row in range(0, len(shown), ACROSS):
         for column, picture in zip(st.columns(ACROSS), shown[row : row + ACROSS], strict=False):
             with column:
-                st.image(gallery.file(picture).read_bytes(), width="stretch", alt=_when(picture))
+                st.image(enlarged(gallery.file(picture).read_bytes()), width="stretch", alt=_when(picture))
                 st.button(
                     say("pictures.open"),
                     key=f"pictures-open-{picture}",
@@ -67,7 +67,7 @@ def _one(gallery: Gallery, every: list[str], picture: str) -> None:
     file = gallery.file(picture)
     left, right = st.columns([2, 3], gap="large")
     with left:
-        st.image(_enlarged(file.read_bytes()), width="stretch", caption=plain(_when(picture)))
+        st.image(enlarged(file.read_bytes()), width="stretch", caption=plain(_when(picture)))
         _actions(gallery, picture)
     with right:
         st.subheader(say("pictures.how_made"))
@@ -133,24 +133,9 @@ def _show_reproduction(job: Job) -> None:
             say("pictures.differs", value=int(result.get("largest_difference", 0))), icon=":material/difference:"
         )
         if (job.folder / "again.png").is_file():
-            st.image(_enlarged((job.folder / "again.png").read_bytes()), width=256, caption=say("pictures.again"))
+            st.image(enlarged((job.folder / "again.png").read_bytes()), width=256, caption=say("pictures.again"))
     for note in result.get("notes") or ():
         st.caption(plain(str(note)))
-
-
-def _enlarged(png: bytes) -> bytes:
-    """A small picture enlarged whole times, so that its pixels stay sharp."""
-    from io import BytesIO
-
-    from PIL import Image
-
-    with Image.open(BytesIO(png), formats=("PNG",)) as image:
-        times = 256 // max(image.size)
-        if times < 2:
-            return png
-        target = BytesIO()
-        image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST).save(target, "PNG")
-        return target.getvalue()
 
 
 def _when(picture: str) -> str:

@@ -14,6 +14,8 @@ from ui.browser.picture_watch import show_run, train_jobs
 from ui.browser.problems import problems_shown
 from ui.browser.strings import say
 
+USUAL = "vae-digits"
+
 
 def show_train() -> None:
     """The runs beside the form of a new one; the first model where there is none."""
@@ -30,6 +32,9 @@ def show_train() -> None:
 
 
 def _runs(ids: list[str], runs: dict[str, PictureRun]) -> None:
+    following = st.session_state.pop("pictures-run-next", None)
+    if following in ids:
+        st.session_state["pictures-run"] = following
     if st.session_state.get("pictures-run") not in ids:
         st.session_state["pictures-run"] = ids[0]
     prefix = person().prefix
@@ -52,6 +57,7 @@ def _called(run: PictureRun | None, run_id: str, prefix: str) -> str:
 def _form() -> None:
     """What a new training is asked for. Raises RecipeError, UsageError, ServiceError."""
     recipes = {each.name: each for each in shipped()}
+    st.session_state.setdefault("pictures-recipe", USUAL)
     name = st.selectbox(say("pictures.recipe"), list(recipes), key="pictures-recipe")
     st.text(recipes[name].about)
     given = defaults(name)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from decoder.runs.folder import RunFolder
+from ui.browser.picture_models import drawn_by
 from ui.browser.picture_runs import run_folder, runs_home
 from ui.cli.generate_options import require_generators
 
@@ -30,6 +31,8 @@ def run(spec: Mapping[str, Any], job: Running) -> Mapping[str, Any]:
     recipe = _recipe(spec, folder)
     job.tell(now=True, doing="preparing")
     train(recipe, bool(spec.get("resume")), _told(job))
+    if folder.model.is_dir():
+        drawn_by(folder)
     state = folder.state
     return {"run": spec["run"], "status": state.get("status"), "metrics": state.get("metrics") or {}}
 

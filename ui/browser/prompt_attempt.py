@@ -66,6 +66,11 @@ class Attempt:
         if self._future is not None:
             concurrent.futures.wait([self._future], seconds)
 
+    def check(self) -> None:
+        """Raise what went wrong that is no error of the house: a bug, for the log."""
+        if self._future is not None and self._future.done() and not self._future.cancelled():
+            self._future.result()
+
     async def _run(self, work: Callable[[Attempt], Coroutine[Any, Any, None]]) -> None:
         try:
             await work(self)

@@ -12,8 +12,12 @@ from ui.browser.strings import say
 if TYPE_CHECKING:
     from prompts.voting import Vote
 
-ROW = 34
-"""Pixels of a bar."""
+ROW, AXIS = 40, 80
+"""Pixels of a bar, and of the axis below."""
+BAR, WHISKER = "#c2531f", "#8c8279"
+"""Seen on light and on dark grounds."""
+HEIGHT = 300
+"""Of the votes: the same for any number of answers, so that nothing jumps as they come."""
 MOST_BARS = 12
 LONGEST = 60
 
@@ -27,8 +31,8 @@ def show_votes(votes: Sequence[Vote]) -> None:
         for at, vote in enumerate(votes[:MOST_BARS])
     ]
     chart = (
-        alt.Chart(alt.Data(values=rows), height=ROW * MOST_BARS // 2)
-        .mark_bar()
+        alt.Chart({"values": rows}, height=HEIGHT)
+        .mark_bar(color=BAR)
         .encode(
             x=alt.X("samples:Q", title=say("prompts.votes_axis"), axis=alt.Axis(tickMinStep=1, format="d")),
             y=alt.Y("answer:N", title=None, sort=alt.EncodingSortField("place", order="ascending")),
@@ -55,13 +59,15 @@ def show_accuracy(variants: Sequence[Mapping[str, Any]]) -> None:
         {"variant": each["label"], "place": at, **_bounds(each["summary"]["accuracy"])}
         for at, each in enumerate(variants)
     ]
-    base = alt.Chart(alt.Data(values=rows), height=ROW * (len(rows) + 1))
+    base = alt.Chart({"values": rows}, height=AXIS + ROW * len(rows))
     y = alt.Y("variant:N", title=None, sort=alt.EncodingSortField("place", order="ascending"))
     scale = alt.Scale(domain=[0, 1])
-    bars = base.mark_bar(opacity=0.7).encode(
+    bars = base.mark_bar(color=BAR, opacity=0.5).encode(
         x=alt.X("value:Q", title=say("prompts.accuracy_axis"), scale=scale, axis=alt.Axis(format="%")), y=y
     )
-    whiskers = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="", scale=scale), x2="high:Q", y=y)
+    whiskers = base.mark_rule(strokeWidth=3, color=WHISKER).encode(
+        x=alt.X("low:Q", title="", scale=scale), x2="high:Q", y=y
+    )
     st.altair_chart(bars + whiskers, width="stretch", key="prompt-accuracy")
 
 

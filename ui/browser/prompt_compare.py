@@ -92,11 +92,11 @@ def _questions() -> tuple[str, str]:
     given: UploadedFile | None = st.file_uploader(
         say("prompts.upload"), type=["jsonl", "csv"], key="compare-file", help=say("prompts.upload_help")
     )
-    if given is None:
-        return "", kind
-    with problems_shown():
-        return prompt_data.rows_of(given.name, given.getvalue()), kind
-    return "", kind
+    rows = ""
+    if given is not None:
+        with problems_shown():
+            rows = prompt_data.rows_of(given.name, given.getvalue())
+    return rows, kind
 
 
 def _start(prefix: str, person_id: str, variants: Sequence[Mapping[str, Any]], rows: str, kind: str) -> None:

@@ -101,7 +101,7 @@ def show_result(result: Mapping[str, Any]) -> None:
 
 
 def table(variants: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """A variant a row, in columns by their heads."""
+    """A variant a row, in columns by their heads; without columns of which no variant has a figure."""
     columns: dict[str, list[str]] = {}
     for each in variants:
         summary, difference = each["summary"], each["difference"].get("accuracy")
@@ -118,7 +118,7 @@ def table(variants: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
         }
         for name, cell in cells.items():
             columns.setdefault(say(f"prompts.col_{name}"), []).append(cell)
-    return columns
+    return {head: cells for head, cells in columns.items() if set(cells) != {"–"}}
 
 
 def _range(interval: Mapping[str, float], form: str, times: float = 1) -> str:

@@ -39,8 +39,6 @@ def show_library(prefix: str) -> None:
         key=CHOSEN,
         help=say("prompts.choose_help"),
     )
-    if name is None:
-        return
     with problems_shown():
         _show_prompt(known, prefix, name)
     _own(prefix, name)

@@ -49,6 +49,7 @@ def show_try(prompt: Prompt, messages: tuple[Message, ...], decoder: Decoder) ->
         st.session_state[HELD] = held = (prompt.name, kind, _begin(prompt, messages, decoder, kind, samples, int(most)))
         st.rerun()
     if held is not None:
+        held[2].check()
         polling = held[2].going
         st.fragment(run_every=EVERY if polling else None)(_attempt)(held[2], held[1], polling)
 

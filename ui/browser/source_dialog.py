@@ -87,7 +87,8 @@ def _show_page(found: Found, source: Source, key: str) -> None:
     _show_turning(page, picture.pages, key)
     name = shortened(name_of(source.first.source))
     outlined = "sources.alt_outlined" if picture.found else "sources.alt"
-    st.image(picture.png, alt=say(outlined, page=page, name=name), width=WIDTH)
+    with st.container(horizontal_alignment="center"):
+        st.image(picture.png, alt=say(outlined, page=page, name=name), width=WIDTH)
     if cited and not picture.found:
         st.info(say("sources.not_outlined"), icon=":material/info:")
     with st.expander(say("sources.words"), expanded=cited and not picture.found):
@@ -96,14 +97,14 @@ def _show_page(found: Found, source: Source, key: str) -> None:
 
 
 def _show_turning(page: int, pages: int, key: str) -> None:
+    """Both buttons stay enabled: one that is disabled under the pointer loses the focus, and Escape its dialog."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.button(
             say("sources.previous_page"),
             key=f"{key}-previous",
             icon=":material/chevron_left:",
-            disabled=page <= 1,
             on_click=_turn,
-            args=(key, page - 1),
+            args=(key, max(1, page - 1)),
         )
         st.markdown(say("sources.page_of", page=page, pages=pages), width="content")
         st.button(
@@ -111,9 +112,8 @@ def _show_turning(page: int, pages: int, key: str) -> None:
             key=f"{key}-next",
             icon=":material/chevron_right:",
             icon_position="right",
-            disabled=page >= pages,
             on_click=_turn,
-            args=(key, page + 1),
+            args=(key, min(pages, page + 1)),
         )
 
 

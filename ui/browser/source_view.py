@@ -49,7 +49,8 @@ def _show_nearest(answer: Answer, kb_name: str, key: str) -> None:
             st.markdown(say("sources.nearest_one", number=source.marker, place=place, score=f"{hit.score:.2f}"))
             st.code(_first_lines(hit.passage.text), language=None, wrap_lines=True)
             button = f"{key}-near-{source.marker}"
-            if st.button(say("sources.open", number=source.marker), key=button, type="tertiary"):
+            label, icon = say("sources.open", number=source.marker), ":material/visibility:"
+            if st.button(label, key=button, icon=icon, type="tertiary"):
                 open_source(source, kb_name, button)
 
 

@@ -9,12 +9,11 @@ from ui.browser.agent_choice import chosen, open_form
 from ui.browser.agent_form import show_form
 from ui.browser.agent_history import show_history, show_notes
 from ui.browser.agent_live import show_run
-from ui.browser.person import person
+from ui.browser.entrance import enter
 from ui.browser.problems import problems_shown
 from ui.browser.strings import say
 
-who = person()
-st.title(say("app.agents"))
+who = enter("agents")
 job = chosen(who.id)
 if job is None:
     st.write(say("agents.what"))

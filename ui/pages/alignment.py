@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from ui.browser import (
     align_data_view,
     align_feedback_view,
@@ -12,8 +10,8 @@ from ui.browser import (
     align_run_view,
     align_steps,
 )
+from ui.browser.entrance import enter
 from ui.browser.problems import problems_shown
-from ui.browser.strings import say
 
 SHOW = {
     "feedback": align_feedback_view.show,
@@ -23,7 +21,7 @@ SHOW = {
     "models": align_registry_view.show,
 }
 
-st.title(say("app.alignment"))
+enter("alignment")
 view = align_steps.chosen()
 with problems_shown():
     SHOW[view]()

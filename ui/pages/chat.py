@@ -9,10 +9,10 @@ from ui.browser.chat_compare import show_comparison
 from ui.browser.chat_first import show_first
 from ui.browser.chat_here import here, show_problem_of_before
 from ui.browser.chat_sidebar import show_sidebar
-from ui.browser.chat_turns import follow, show_turns
-from ui.browser.strings import say
+from ui.browser.chat_turns import follow, look_again, show_turns
+from ui.browser.entrance import enter
 
-st.title(say("app.chat"))
+enter("chat")
 page = here()
 show_sidebar(page)
 show_input(page)
@@ -27,3 +27,5 @@ if page.path and not compared:
     place = show_turns(page)
 if place is not None:
     follow(page, place)
+elif page.running is not None:
+    look_again()

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ui.browser.entrance import enter
 from ui.browser.health_cards import look_again, show_cards
 from ui.browser.health_charts import show_metrics
 from ui.browser.health_doctor import show_doctor
 from ui.browser.health_jobs import show_jobs
 from ui.browser.health_servers import show_servers
-from ui.browser.person import person
 from ui.browser.strings import say
 
-who = person()
-st.title(say("app.health"))
-if not who.admin:
-    st.error(say("health.for_admins"))
-    st.stop()
+who = enter("health")
 if st.button(say("health.refresh"), key="health-refresh", icon=":material/refresh:"):
     look_again()
 show_cards()

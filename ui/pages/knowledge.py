@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from ui.browser.entrance import enter
 from ui.browser.knowledge_add import show_add, show_new
 from ui.browser.knowledge_care import show_care
 from ui.browser.knowledge_choose import NEW, choose
@@ -46,7 +47,7 @@ def show(kb_name: str) -> None:
             show_care(kb_name, writing)
 
 
-st.title(say("app.knowledge"))
+enter("knowledge")
 st.caption(say("knowledge.what"))
 chosen = choose()
 if chosen == NEW:

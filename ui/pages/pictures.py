@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from decoder.errors import MissingExtra
-from ui.browser.person import person
+from ui.browser.entrance import enter
 from ui.browser.picture_between import show_between
 from ui.browser.picture_compare import show_compare
 from ui.browser.picture_draw import show_draw
@@ -24,9 +24,7 @@ VIEWS = {
     "compare": show_compare,
 }
 
-st.title(say("app.pictures"))
-if not person().admin:
-    st.stop()
+enter("pictures")
 try:
     require_generators()
 except MissingExtra as error:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui.browser.person import person
+from ui.browser.entrance import enter
 from ui.browser.prompt_compare import show_compare
 from ui.browser.prompt_library import show_library
 from ui.browser.strings import say
 
-who = person()
-st.title(say("app.prompts"))
+who = enter("prompts")
 library, compare = st.tabs([say("prompts.tab_library"), say("prompts.tab_compare")])
 with library:
     show_library(who.prefix)

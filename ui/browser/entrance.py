@@ -1,0 +1,20 @@
+"""The beginning of every page: who is here, whether they may be, and the page's title."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui.browser.person import Person, person
+from ui.browser.strings import say
+
+FOR_ADMINS = ("alignment", "pictures", "health")
+
+
+def enter(page: str) -> Person:
+    """Who looks at the page called so, which shows its title. Those who may not see it see that, and no more of it."""
+    who = person()
+    st.title(say(f"app.{page}"))
+    if page in FOR_ADMINS and not who.admin:
+        st.error(say("app.for_admins"), icon=":material/lock:")
+        st.stop()
+    return who
