@@ -1,6 +1,6 @@
 """`hearth ui` under load: many people chat at once; first-token delay, lost text, errors; start and rerun times.
 
-    python -m benchmarks.ui_load [--sessions 50] [--tokens 120] [--rounds 3] [--json]
+    python -m benchmarks.ui_load [--sessions 50] [--tokens 300] [--spread 10] [--rounds 3] [--json]
 
 Each session is a websocket that speaks Streamlit's protocol as a browser does. The decoder is a mock, a process of its
 own, that sends each answer at 30 tokens a second; every answer is different, and must arrive whole. Delays are from
@@ -34,7 +34,7 @@ from benchmarks.streamlit_client import Session  # noqa: E402
 
 RATE = 30
 """Tokens a second of each answer."""
-TOKENS = 120
+TOKENS = 300
 WAIT_SECONDS = 120.0
 
 
@@ -168,8 +168,12 @@ async def converse(session: Session, number: int, round_: int, tokens: int) -> T
     return Told(first, time.perf_counter() - began, wrong)
 
 
-async def talk(url: str, sessions: int, rounds: int, tokens: int, first: int = 0) -> list[Told]:
-    """All sessions open the chat, then each asks its questions one after the other; all at once."""
+async def talk(url: str, sessions: int, rounds: int, tokens: int, first: int = 0, spread: float = 0.0) -> list[Told]:
+    """All sessions open the chat; then each asks its questions one after the other.
+
+    Args:
+        spread: seconds over which the first questions are spread; at 0 all are sent in the same moment.
+    """
     import aiohttp
 
     async def one(number: int, http: aiohttp.ClientSession) -> list[Told]:
@@ -177,6 +181,7 @@ async def talk(url: str, sessions: int, rounds: int, tokens: int, first: int = 0
             await session.rerun()
             await session.until(lambda: session.runs > 0 and bool(session.chat_input()), WAIT_SECONDS)
             await opened.wait()
+            await asyncio.sleep(spread * (number - first) / sessions)
             return [await converse(session, number, each, tokens) for each in range(rounds)]
 
     opened = asyncio.Barrier(sessions)
@@ -200,7 +205,7 @@ async def reruns(url: str, times: int = 20) -> list[float]:
     return taken[2:]
 
 
-def figures(sessions: int, rounds: int, tokens: int, starts: int) -> dict[str, float | str]:
+def figures(sessions: int, rounds: int, tokens: int, starts: int, spread: float) -> dict[str, float | str]:
     """Measure everything."""
     with tempfile.TemporaryDirectory(prefix="hearth-load-") as home, mock_server(__file__) as decoder:
         seconds = []
@@ -211,7 +216,7 @@ def figures(sessions: int, rounds: int, tokens: int, starts: int) -> dict[str, f
             asyncio.run(warmed(url))
             drawn = asyncio.run(reruns(url))
             alone = asyncio.run(talk(url, 1, max(rounds, 5), tokens))
-            together = asyncio.run(talk(url, sessions, rounds, tokens, first=1000))
+            together = asyncio.run(talk(url, sessions, rounds, tokens, first=1000, spread=spread))
     wrong = [told.wrong for told in (*alone, *together) if told.wrong]
     median, high = _spread(together)
     median_alone, high_alone = _spread(alone)
@@ -248,6 +253,9 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3, help="questions of each session")
     parser.add_argument("--tokens", type=int, default=TOKENS)
+    parser.add_argument(
+        "--spread", type=float, default=TOKENS / RATE, help="seconds over which the first questions come"
+    )
     parser.add_argument("--starts", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", action="store_true", help="be the mock decoder")
@@ -255,7 +263,7 @@ def main() -> None:
     if options.serve:
         asyncio.run(serve(Talker))
         return
-    found = figures(options.sessions, options.rounds, options.tokens, options.starts)
+    found = figures(options.sessions, options.rounds, options.tokens, options.starts, options.spread)
     print(json.dumps(found) if options.json else "\n".join(f"{name:52} {value}" for name, value in found.items()))
 
 

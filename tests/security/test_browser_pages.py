@@ -53,4 +53,6 @@ def _knowledge(window, live, document):
     chooser = window.locator("input[type=file]").first
     chooser.wait_for(state="attached")
     chooser.set_input_files(str(document))
-    window.wait_for_timeout(3000)
+    read = window.locator(".st-key-knowledge-create button, .st-key-knowledge-read button").first
+    read.click()
+    window.locator("[data-testid=stTabs]").first.wait_for(timeout=60_000)

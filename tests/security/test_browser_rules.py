@@ -17,7 +17,7 @@ FORBIDDEN = {"html", "iframe", "write_stream", "echo", "exception", "latex", "co
 PLACES = """
     markdown write caption title header subheader error warning info success toast button checkbox toggle radio expander
     popover metric text_input text_area status selectbox multiselect slider number_input file_uploader link_button
-    download_button form_submit_button spinner page_link segmented_control pills select_slider badge
+    download_button form_submit_button spinner segmented_control pills select_slider badge
 """
 MARKDOWN = set(PLACES.split())
 """What shows its first argument as Markdown; `metric` all of its arguments."""
@@ -26,6 +26,9 @@ OPTIONS = {"radio", "pills", "segmented_control"}
 SAFE = {"say", "plain", "safe_markdown", "len", "round", "int", "abs", "sum", "min", "max", "strftime", "letters"}
 """What gives words of ours, text made safe, or figures."""
 REVIEWED = {  # figures, and what is made of safe text
+    "ui/browser/agent_live.py": {"label"},  # of pairs of our own words, as the next two
+    "ui/browser/chat_compare.py": {"keep"},
+    "ui/browser/chat_turns.py": {"label"},
     "ui/browser/align_feedback_view.py": {"stats['kinds'].get(kind, 0)"},
     "ui/browser/align_look_view.py": {"_KEPT.sub(' ', safe).replace(_SPACE, '\\xa0')"},
     "ui/browser/health_charts.py": {"f'{value:.1f}'.rstrip('0').rstrip('.')"},
