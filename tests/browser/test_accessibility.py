@@ -13,15 +13,15 @@ PAGES = ["chat", "knowledge", "agents", "prompts", "alignment", "pictures", "hea
 STREAMLITS = {
     "svg-img-alt": r"role=\"graphics-symbol\"|mark-",  # Vega names its marks for screen readers without a title
     # In dark, the chosen one is written in the primary colour, on which buttons have white: none suits both.
-    "color-contrast": r'kind="(segmented_control|pills)Active"',
+    "color-contrast": r'data-testid="stButtonGroup"',
     "scrollable-region-focusable": r'data-testid="(stVerticalBlock|stDialog|stMain)"',  # st.container(height=…)
 }
 """Serious findings of axe that a page of Streamlit's bare widgets has too (bare_page.py), and the nodes they are at."""
 RUN = """async () => {
     const {violations} = await axe.run(document, {resultTypes: ['violations']});
     for (const {nodes} of violations) for (const node of nodes) {
-        const button = document.querySelector(node.target[0])?.closest('button');
-        node.button = button ? button.outerHTML.slice(0, 160) : '';
+        const group = document.querySelector(node.target[0])?.closest('[data-testid=stButtonGroup]');
+        node.group = group ? group.outerHTML.slice(0, 300) : '';
     }
     return violations;
 }"""
@@ -53,7 +53,7 @@ def findings(window):
         for each in found
         if each["impact"] in ("serious", "critical")
         for node in each["nodes"]
-        if not re.search(STREAMLITS.get(each["id"], "$^"), node["button"] or node["html"])
+        if not re.search(STREAMLITS.get(each["id"], "$^"), node["group"] or node["html"])
     ]
 
 
