@@ -65,6 +65,8 @@ def ask(window):
 
 
 def test_from_a_better_answer_in_the_chat_to_a_chat_that_answers_so(place, vllm_home, vllm_server, window, tmp_path):
+    from playwright.sync_api import expect
+
     port = free_port()
     window.set_default_timeout(SLOW)
     with running_ui(vllm_home, port, **place) as live:
@@ -81,7 +83,9 @@ def test_from_a_better_answer_in_the_chat_to_a_chat_that_answers_so(place, vllm_
         button(window, "Make the data set", exact=False).click()
         button(window, "Look at it", exact=False).click()
         button(window, "Train on", exact=False).click()
-        window.get_by_text("tiny-llama, served now").wait_for()
+        expect(window.get_by_role("combobox", name="Model to teach", exact=False)).to_have_value(
+            "tiny-llama, served now"
+        )
         set_number(window, "Steps", 40)
         set_number(window, "LoRA rank", 8)  # as the server takes at most
         button(window, "Start training", exact=False).click()

@@ -53,10 +53,10 @@ def _bring() -> None:
 
 def _checked(found: DataSet) -> Checked | None:
     """What alignment reads of it, or what it has against all of it."""
-    data: Checked | None = None
+    read: list[Checked] = []
     with problems_shown(), st.spinner(say("alignment.checking"), show_time=True):
-        data = _check(found.source, found.size, found.made)
-    return data  # noqa: RET504  # a problem that is shown leaves it empty
+        read.append(_check(found.source, found.size, found.made))
+    return read[0] if read else None
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
