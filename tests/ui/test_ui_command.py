@@ -1,6 +1,7 @@
 """`hearth ui`: where it listens, and what it refuses."""
 
 import importlib.util
+import json
 import os
 import socket
 
@@ -77,3 +78,9 @@ def test_secrets_are_handed_on_by_their_file_and_not_by_their_words(started, tmp
     assert str(file) in started[0]
     assert "tell-nobody" not in " ".join(started[0])
     assert ui.APP.is_file()
+
+
+def test_its_address_is_printed_for_machines(started, capsys):
+    assert main(["ui", "--port", "0", "--json"]) == 0
+    port = started[0][started[0].index("--server.port") + 1]
+    assert json.loads(capsys.readouterr().out) == {"url": f"http://127.0.0.1:{port}"}

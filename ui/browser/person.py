@@ -95,4 +95,4 @@ def _named(identity: str, name: str) -> Person:
 
 def _is_admin(*names: str) -> bool:
     admins = [each.strip() for each in ui_settings().admins.split(",") if each.strip()]
-    return not admins or any(name in admins for name in names if name)
+    return any(name in admins for name in names if name)

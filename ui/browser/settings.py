@@ -15,7 +15,7 @@ class UiSettings:
         host, port: where `hearth ui` listens; this machine alone unless told otherwise.
         language: the file of words, `ui/browser/<language>.toml`; what it lacks is said in English.
         trusted_header: a header by which a proxy in front names the person, such as X-Forwarded-User; empty is off.
-        admins: persons, with commas, who may train, serve and see health where people sign in; empty: all may.
+        admins: persons, with commas, who may train, serve and see health where people sign in; empty: nobody.
         max_upload_mb: of one file, MB.
         max_uploads: files at once.
         max_jobs: job processes at once.

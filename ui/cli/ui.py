@@ -14,8 +14,8 @@ import typer
 from decoder.errors import MissingExtra, UsageError
 from decoder.settings import home
 from ui.cli.main import new_app
-from ui.cli.options import Debug
-from ui.cli.output import remark
+from ui.cli.options import Debug, Json
+from ui.cli.output import print_json, remark
 from ui.loopback import is_loopback
 
 APP = Path(__file__).resolve().parents[1] / "app.py"
@@ -32,6 +32,7 @@ def ui(
     ] = None,
     expose: Annotated[bool, typer.Option("--expose", help="Allow a host that other machines can reach.")] = False,
     browser: Annotated[bool, typer.Option(help="Open a browser window.")] = True,
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Open chat, knowledge, agents, prompts, alignment, pictures and health in a browser.
@@ -49,7 +50,12 @@ def ui(
         raise UsageError(STEP, f"{address} can be reached from other machines", remedy)
     taken = _free_port(address, settings.port if port is None else port)
     shown = f"[{address}]" if ":" in address else address
-    remark(f"http://{shown}:{taken} (Ctrl-C stops it)")
+    url = f"http://{shown}:{taken}"
+    if json:
+        print_json({"url": url})
+        sys.stdout.flush()
+    else:
+        remark(f"{url} (Ctrl-C stops it)")
     os.execv(sys.executable, command(address, taken, browser, settings.max_upload_mb))  # noqa: S606
 
 
