@@ -77,9 +77,14 @@ def prepare(page: Any) -> None:
     visit(page, "chat")
     page.locator(".st-key-chat-example button").click()
     question = page.locator("[data-testid=stChatInputTextArea]")
-    page.get_by_role("button", name="How is a conversation saved?").click()
+    page.locator(".st-key-chat-suggested-2 button").click()
     page.locator("[class*=st-key-chat-actions]").first.wait_for()
+    page.locator("[data-testid=stFeedback] button").first.click()  # so that there is something to learn from
     question.wait_for()
+    visit(page, "pictures")
+    page.get_by_role("button", name="Train a first model").click()
+    page.locator(".st-key-pictures-draw button").click()
+    page.locator("[data-testid=stImage] img").nth(3).wait_for()
 
 
 def take(page: Any, name: str) -> None:
