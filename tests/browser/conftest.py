@@ -23,7 +23,9 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HEARTH_HOME", str(tmp_path))
     monkeypatch.setattr(opened, "_bases", {})
     monkeypatch.setattr(opened, "_decoders", {})
-    return tmp_path
+    yield tmp_path
+    for each in (*opened._bases.values(), *opened._decoders.values()):
+        each.close()
 
 
 @pytest.fixture

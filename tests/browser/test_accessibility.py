@@ -17,8 +17,9 @@ STREAMLITS = {
     "scrollable-region-focusable": r'data-testid="(stVerticalBlock|stDialog|stMain)"',  # st.container(height=…)
 }
 """Serious findings of axe that a page of Streamlit's bare widgets has too (bare_page.py), and the nodes they are at."""
-RUN = """async () => {
-    const {violations} = await axe.run(document, {resultTypes: ['violations']});
+RUN = """async (rules) => {
+    const only = rules ? {runOnly: rules} : {};
+    const {violations} = await axe.run(document, {resultTypes: ['violations'], ...only});
     for (const {nodes} of violations) for (const node of nodes) {
         const group = document.querySelector(node.target[0])?.closest('[data-testid=stButtonGroup]');
         node.group = group ? group.outerHTML.slice(0, 300) : '';
@@ -28,6 +29,9 @@ RUN = """async () => {
 SETTLED = """() => !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')
     && (!document.querySelector('[data-testid=stStatusWidget]')
         || document.querySelector('.stApp').dataset.testScriptState === 'notRunning')"""
+
+DARK = "() => getComputedStyle(document.querySelector('.stApp')).backgroundColor === 'rgb(27, 24, 22)'"
+WIDTH = "Math.max(document.documentElement.scrollWidth, document.querySelector('[data-testid=stMain]').scrollWidth)"
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +48,10 @@ def opened(window, live, name):
     window.wait_for_function(SETTLED)
 
 
-def findings(window):
-    """Serious and critical findings that are ours, as one line each."""
+def findings(window, rules=None):
+    """Serious and critical findings that are ours, as one line each; of these rules alone where they are given."""
     window.evaluate(AXE)
-    found = window.evaluate(RUN)
+    found = window.evaluate(RUN, rules)
     return [
         f"{each['impact']} {each['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
         for each in found
@@ -58,42 +62,26 @@ def findings(window):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_of_ours_on_any_page(shown, window, scheme):
-    window.emulate_media(color_scheme=scheme)
-    found = {}
-    for name in PAGES:
-        opened(window, shown, name)
-        found[name] = findings(window)
-    assert found == {name: [] for name in PAGES}
-
-
-@pytest.mark.browser
-def test_no_page_scrolls_sideways_on_a_narrow_screen(shown, window):
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_for_everybody(shown, window, name):
+    """In light and in dark, by keyboard, and on a narrow screen."""
+    opened(window, shown, name)
+    assert findings(window) == []
+    assert reached_by_tab(window)
+    window.emulate_media(color_scheme="dark")
+    window.wait_for_function(DARK)
+    assert findings(window, ["color-contrast"]) == []
     window.set_viewport_size({"width": 400, "height": 800})
-    wide = {}
-    for name in PAGES:
-        opened(window, shown, name)
-        wide[name] = window.evaluate(
-            "Math.max(document.documentElement.scrollWidth, document.querySelector('[data-testid=stMain]').scrollWidth)"
-        )
-    assert {name: width for name, width in wide.items() if width > 400} == {}
+    assert window.evaluate(WIDTH) <= 400
 
 
-@pytest.mark.browser
-def test_the_keyboard_reaches_the_first_step_of_each_page(shown, window):
-    """Where a page has a field to write in or a primary button, Tab comes to it."""
-    missed = []
-    for name in PAGES:
-        opened(window, shown, name)
-        wanted = window.locator(
-            "[data-testid=stMain] [data-testid=stChatInputTextArea], [data-testid=stBottom] textarea,"
-            "[data-testid=stMain] button[kind=primary]:not([disabled])"
-        )
-        wanted = wanted.filter(visible=True)
-        if wanted.count() and not _reached(window, wanted):
-            missed.append(name)
-    assert not missed
+def reached_by_tab(window):
+    """Whether Tab comes to a field to write in or a primary button, where the page has one."""
+    wanted = window.locator(
+        "[data-testid=stMain] [data-testid=stChatInputTextArea], [data-testid=stBottom] textarea,"
+        "[data-testid=stMain] button[kind=primary]:not([disabled])"
+    ).filter(visible=True)
+    return not wanted.count() or _reached(window, wanted)
 
 
 def _reached(window, wanted, most=80):
