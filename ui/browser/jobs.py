@@ -103,10 +103,11 @@ def start(kind: str, title: str, spec: Mapping[str, Any], person: str = "") -> J
 def every(person: str | None = None, kind: str = "") -> list[Job]:
     """The jobs that there are, newest first; of one person and one kind where these are given."""
     try:
-        folders = sorted((each for each in jobs_folder().iterdir() if _ID.fullmatch(each.name)), reverse=True)
+        folders = [each for each in jobs_folder().iterdir() if _ID.fullmatch(each.name)]
     except FileNotFoundError:
         return []
-    found = [_read(folder) for folder in folders if (folder / "job.json").is_file()]
+    read = (_read(folder) for folder in folders if (folder / "job.json").is_file())
+    found = sorted(read, key=lambda job: job.started, reverse=True)
     return [job for job in found if person in (None, job.person) and kind in ("", job.kind)]
 
 
