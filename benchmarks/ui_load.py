@@ -155,12 +155,12 @@ async def converse(session: Session, number: int, round_: int, tokens: int) -> T
     """Ask one question and read the answer to its end."""
     question = f"session {number} round {round_} tokens {tokens}"
     answer = answer_to(question, tokens)
-    first_word, began = answer.split(" ", 1)[0], time.perf_counter()
+    first_word, runs, began = answer.split(" ", 1)[0], session.runs, time.perf_counter()
     try:
         await session.rerun(question)
         await session.until(lambda: first_word in session.text(), WAIT_SECONDS)
         first = time.perf_counter() - began
-        await session.until(lambda: answer in session.text() and bool(session.chat_input()), WAIT_SECONDS)
+        await session.until(lambda: session.runs > runs and answer in session.text(), WAIT_SECONDS)
     except (TimeoutError, ConnectionError) as error:
         lost = "lost text" if first_word in session.text() else "no answer"
         return Told(time.perf_counter() - began, 0.0, f"{lost}: {type(error).__name__}")

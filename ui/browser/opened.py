@@ -6,6 +6,7 @@ be deleted.
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import TYPE_CHECKING
 
@@ -73,3 +74,5 @@ def _load() -> None:
 
     with suppress(HearthError):
         knowledge_base(wiring.DEFAULT).embedder.embed_query("ready")
+    gc.collect()
+    gc.freeze()  # what is loaded now stays; else each full collection would walk all of it, and hold all sessions
