@@ -30,6 +30,8 @@ WAITING = 0.5
 """Seconds between two signs of life before the first word; a button that was pressed is seen by then."""
 EACH_FOLLOWER = 0.02
 """Seconds between two updates of a page: this for each answer that is followed, within the two bounds above."""
+EACH_REDRAW = 0.05
+"""Seconds before a whole page is drawn anew beside its new answer: this for each answer that is being written."""
 _running: dict[str, Answering] = {}
 _lock = threading.Lock()
 log = logging.getLogger("hearth.ui")
@@ -59,10 +61,14 @@ class Answering:
         with self._news:
             return self._news.wait_for(self._has_ended, seconds)
 
-    def follow(self) -> Iterator[str]:
-        """The text whenever there is more of it, at once for the first of it, then no oftener than screens can take."""
+    def follow(self, until: float | None = None) -> Iterator[str]:
+        """The text whenever there is more of it, at once for the first of it, then no oftener than screens can take.
+
+        Args:
+            until: when to end, by time.monotonic(), though the answer may go on; None is never.
+        """
         shown, patience = "", WAITING
-        while self.state == RUNNING:
+        while self.state == RUNNING and (until is None or time.monotonic() < until):
             with self._news:
                 self._news.wait_for(self._has_begun if not shown else self._has_ended, patience)
             if self.text != shown:
@@ -178,6 +184,11 @@ def ask(
         _running[turn.id] = answering
     asyncio.run_coroutine_threadsafe(answering.run(), background_loop())
     return answering
+
+
+def before_redraw() -> float:
+    """Seconds for which a page that shows a new answer leaves all else as it is: longer the more are being written."""
+    return max(SHORTEST, EACH_REDRAW * len(_running))
 
 
 def running(turn: str) -> Answering | None:

@@ -1,7 +1,7 @@
-"""The end of the chat's page: the answer that is being written, and the button that stops it.
+"""The end of the chat's page: of an empty chat its beginning, else the answer that is being written.
 
-It is a fragment: a question runs this part alone, so that the first word is shown before anything else is drawn anew.
-When the answer has ended, the whole page runs.
+It is a fragment: a question runs this part alone, so that the first words are shown before anything else is drawn
+anew. The whole page runs once they stand there, and when the answer has ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ui.browser import chat_answering
 from ui.browser.chat_first import show_first
-from ui.browser.chat_here import DRAWN, LIVE, Here, anew, safely, stop
+from ui.browser.chat_here import DRAWN, LIVE, Here, anew
 from ui.browser.chat_turns import show_question, waiting
 from ui.browser.chat_types import Turn
 from ui.browser.problems import problems_shown
@@ -51,10 +51,9 @@ def _live(drawn: Drawn) -> None:
         if not page.path:
             show_first(page)
         place = _turn(page, turn) if turn is not None and here else None
-        _stop_button(turn)
         st.session_state[DRAWN] = True
         if turn is not None and place is not None:
-            _follow(turn, place)
+            _follow(turn, place, None if fresh else chat_answering.before_redraw())
         elif turn is not None:
             _look_again()
 
@@ -76,29 +75,19 @@ def clear(parts: int) -> None:
         st.empty()
 
 
-def _stop_button(turn: Turn | None) -> None:
-    """It always stands there, so that nothing moves when it can be pressed."""
-    with st.bottom:
-        st.button(
-            say("chat.stop"),
-            key="chat-stop",
-            icon=":material/stop:",
-            type="tertiary",
-            disabled=turn is None,
-            on_click=safely,
-            args=(stop, turn),
-        )
+def _follow(turn: Turn, place: DeltaGenerator, seconds: float | None) -> None:
+    """Show the answer as it is written, to its end or for so many seconds, then run the page anew.
 
-
-def _follow(turn: Turn, place: DeltaGenerator) -> None:
-    """Show the answer as it is written, then run the page anew. Nothing can be drawn after it."""
+    Nothing can be drawn after it.
+    """
     answering = chat_answering.running(turn.id)
     if answering is None:  # another process writes it, or it ended just now
         place.markdown(safe_markdown(turn.text) or say("chat.elsewhere"))
         _look_again()
         return
     place.caption(waiting(turn))
-    for text in answering.follow():
+    until = None if seconds is None else time.monotonic() + seconds
+    for text in answering.follow(until):
         if text:
             place.markdown(safe_markdown(text))
         else:
