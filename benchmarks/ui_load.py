@@ -89,8 +89,8 @@ class Told:
 
 
 @contextmanager
-def running_app(home: str, decoder: str) -> Iterator[tuple[str, float]]:
-    """`hearth ui` on a home: its URL, and the seconds until a page of it was answered in full."""
+def running_app(home: str, decoder: str) -> Iterator[tuple[str, float, int]]:
+    """`hearth ui` on a home: its URL, the seconds until a page of it was answered in full, its process."""
     environment = {each: value for each, value in os.environ.items() if not each.startswith("HEARTH_")}
     environment |= {"HEARTH_HOME": home, "HEARTH_DECODER_BASE_URL": decoder, "HEARTH_DECODER_PRESET": "openai"}
     port = _free_port()
@@ -102,7 +102,7 @@ def running_app(home: str, decoder: str) -> Iterator[tuple[str, float]]:
     try:
         _until_healthy(process, url, Path(home) / "ui.log")
         asyncio.run(_open_once(url))
-        yield url, time.perf_counter() - began
+        yield url, time.perf_counter() - began, process.pid
     finally:
         process.kill()
         process.wait()
@@ -155,12 +155,12 @@ async def converse(session: Session, number: int, round_: int, tokens: int) -> T
     """Ask one question and read the answer to its end."""
     question = f"session {number} round {round_} tokens {tokens}"
     answer = answer_to(question, tokens)
-    first_word, began = answer.split(" ", 1)[0], time.perf_counter()
+    first_word, runs, began = answer.split(" ", 1)[0], session.runs, time.perf_counter()
     try:
         await session.rerun(question)
         await session.until(lambda: first_word in session.text(), WAIT_SECONDS)
         first = time.perf_counter() - began
-        await session.until(lambda: answer in session.text() and bool(session.chat_input()), WAIT_SECONDS)
+        await session.until(lambda: session.runs > runs and answer in session.text(), WAIT_SECONDS)
     except (TimeoutError, ConnectionError) as error:
         lost = "lost text" if first_word in session.text() else "no answer"
         return Told(time.perf_counter() - began, 0.0, f"{lost}: {type(error).__name__}")
@@ -210,13 +210,23 @@ def figures(sessions: int, rounds: int, tokens: int, starts: int, spread: float)
     with tempfile.TemporaryDirectory(prefix="hearth-load-") as home, mock_server(__file__) as decoder:
         seconds = []
         for _ in range(starts):
-            with running_app(home, decoder) as (_, took):
+            with running_app(home, decoder) as (_, took, _):
                 seconds.append(took)
-        with running_app(home, decoder) as (url, _):
+        with running_app(home, decoder) as (url, _, app):
             asyncio.run(warmed(url))
+            before = processor_seconds(app)
             drawn = asyncio.run(reruns(url))
+            for_reruns = (processor_seconds(app) - before) / (len(drawn) + 2)
             alone = asyncio.run(talk(url, 1, max(rounds, 5), tokens))
+            before, before_here, began, loads = (
+                processor_seconds(app),
+                time.process_time(),
+                time.time(),
+                os.getloadavg(),
+            )
             together = asyncio.run(talk(url, sessions, rounds, tokens, first=1000, spread=spread))
+            took, here = time.time() - began, time.process_time() - before_here
+            there = processor_seconds(app) - before
     wrong = [told.wrong for told in (*alone, *together) if told.wrong]
     median, high = _spread(together)
     median_alone, high_alone = _spread(alone)
@@ -227,6 +237,7 @@ def figures(sessions: int, rounds: int, tokens: int, starts: int, spread: float)
         "tokens each": tokens,
         "start to page, s (median)": round(statistics.median(seconds), 2) if seconds else 0.0,
         "rerun, ms (median)": round(1000 * statistics.median(drawn), 1),
+        "rerun, ms of the app's processor time": round(1000 * for_reruns, 1),
         "alone: first token, s (median)": round(median_alone, 3),
         "alone: first token, s (95%)": round(high_alone, 3),
         "together: first token, s (median)": round(median, 3),
@@ -236,9 +247,19 @@ def figures(sessions: int, rounds: int, tokens: int, starts: int, spread: float)
         "together: whole answer later than sent, s (median)": round(
             statistics.median(told.whole for told in together) - whole, 3
         ),
+        "together: seconds": round(took, 1),
+        "together: the app's processor time, s": round(there, 1),
+        "together: this client's processor time, s": round(here, 1),
+        "load average before": round(loads[0], 1),
         "lost or wrong": len(wrong),
         "the first that was wrong": wrong[0] if wrong else "",
     }
+
+
+def processor_seconds(process: int) -> float:
+    """What a process has used of the processors, its own and the system's time for it. Linux alone."""
+    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _spread(told: Sequence[Told]) -> tuple[float, float]:

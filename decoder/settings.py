@@ -13,6 +13,7 @@ import tomllib
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,8 +74,13 @@ def section(name: str, cls: type[S]) -> S:
         variable = f"HEARTH_{name}_{field_name}".upper()
         if variable in os.environ:
             values[field_name] = (os.environ[variable], variable)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     return cls(**{key: _convert(raw, hints[key], origin) for key, (raw, origin) in values.items()})
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _file_values(name: str, fields: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
@@ -82,7 +88,8 @@ def _file_values(name: str, fields: Mapping[str, Any]) -> dict[str, tuple[Any, s
     if path is None:
         return {}
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get(name, {})
+        known = path.stat()
+        table = _tables(path.absolute(), known.st_mtime_ns, known.st_size).get(name, {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(STEP, f"{path} cannot be read: {error}", "Mend the file") from error
     if not isinstance(table, dict):
@@ -96,6 +103,12 @@ def _file_values(name: str, fields: Mapping[str, Any]) -> dict[str, tuple[Any, s
             remedy = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(fields)}"
             raise SettingsError(STEP, f"{name}.{key} in {path} is unknown", remedy)
     return {key: (value, f"{name}.{key} in {path}") for key, value in table.items()}
+
+
+@lru_cache(maxsize=8)
+def _tables(path: Path, mtime_ns: int, size: int) -> Mapping[str, Any]:
+    """Parsed once as long as the file stays the same; nobody changes what is given."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _convert(raw: Any, kind: type, origin: str) -> Any:

@@ -30,7 +30,11 @@ WAITING = 0.5
 """Seconds between two signs of life before the first word; a button that was pressed is seen by then."""
 EACH_FOLLOWER = 0.02
 """Seconds between two updates of a page: this for each answer that is followed, within the two bounds above."""
+EACH_REDRAW = 0.05
+"""Seconds before a whole page is drawn anew beside its new answer: this for each answer that is being written."""
 _running: dict[str, Answering] = {}
+_kept: set[Store] = set()
+"""The stores that somebody writes to already, as `_keep`; known to the loop alone."""
 _lock = threading.Lock()
 log = logging.getLogger("hearth.ui")
 
@@ -39,13 +43,14 @@ class Answering:
     """One answer under way.
 
     Attributes:
+        store: where it is kept.
         text: what was written so far, not yet checked.
         state: "running", then how it ended.
     """
 
     def __init__(self, store: Store, asked: Asked) -> None:
         self.turn, self.text, self.state = asked.turn, "", RUNNING
-        self._store, self._asked = store, asked
+        self.store, self._asked = store, asked
         self._news = threading.Condition()
         self._work: asyncio.Task[Answer | None] | None = None
         self._to_stop = False
@@ -59,10 +64,14 @@ class Answering:
         with self._news:
             return self._news.wait_for(self._has_ended, seconds)
 
-    def follow(self) -> Iterator[str]:
-        """The text whenever there is more of it, at once for the first of it, then no oftener than screens can take."""
+    def follow(self, until: float | None = None) -> Iterator[str]:
+        """The text whenever there is more of it, at once for the first of it, then no oftener than screens can take.
+
+        Args:
+            until: when to end, by time.monotonic(), though the answer may go on; None is never.
+        """
         shown, patience = "", WAITING
-        while self.state == RUNNING:
+        while self.state == RUNNING and (until is None or time.monotonic() < until):
             with self._news:
                 self._news.wait_for(self._has_begun if not shown else self._has_ended, patience)
             if self.text != shown:
@@ -87,7 +96,6 @@ class Answering:
 
     async def run(self) -> None:
         """Write the answer to its end, whatever that is."""
-        saver = asyncio.create_task(self._keep())
         self._work = asyncio.create_task(self._write())
         if self._to_stop:
             self._work.cancel()
@@ -103,9 +111,6 @@ class Answering:
         except Exception as failed:
             log.exception("an answer failed")
             state, error = "failed", {"step": "a bug in Hearth", "cause": type(failed).__name__, "remedy": ""}
-        saver.cancel()
-        with suppress(asyncio.CancelledError):
-            await saver
         await self._end(state, answer, error)
 
     async def _write(self) -> Answer | None:
@@ -125,18 +130,9 @@ class Answering:
             with self._news:
                 self._news.notify_all()
 
-    async def _keep(self) -> None:
-        kept = ""
-        while True:
-            await asyncio.sleep(KEEP_SECONDS)
-            if self.text != kept:
-                kept = self.text
-                with suppress(HearthError):  # the end is kept, or says why not
-                    await asyncio.to_thread(self._store.write, self.turn.id, kept)
-
     async def _end(self, state: State, answer: Answer | None, error: dict[str, str]) -> None:
         try:
-            await asyncio.to_thread(self._store.end, self.turn.id, state, self.text, answer, self._asked.model, error)
+            await asyncio.to_thread(self.store.end, self.turn.id, state, self.text, answer, self._asked.model, error)
         except HearthError:
             log.exception("how an answer ended could not be kept")
         finally:
@@ -177,7 +173,36 @@ def ask(
     with _lock:
         _running[turn.id] = answering
     asyncio.run_coroutine_threadsafe(answering.run(), background_loop())
+    asyncio.run_coroutine_threadsafe(_keep(store), background_loop())
     return answering
+
+
+async def _keep(store: Store) -> None:
+    """Keep what was written of all answers of a store about once a second, until none is being written."""
+    if store in _kept:
+        return
+    _kept.add(store)
+    before: dict[str, str] = {}
+    try:
+        while texts := _texts(store):
+            await asyncio.sleep(KEEP_SECONDS)
+            texts = _texts(store)
+            if changed := {turn: text for turn, text in texts.items() if text != before.get(turn, "")}:
+                with suppress(HearthError):  # the end is kept, or says why not
+                    await asyncio.to_thread(store.write_all, changed)
+            before = texts
+    finally:
+        _kept.discard(store)
+
+
+def _texts(store: Store) -> dict[str, str]:
+    with _lock:
+        return {each.turn.id: each.text for each in _running.values() if each.store is store}
+
+
+def before_redraw() -> float:
+    """Seconds for which a page that shows a new answer leaves all else as it is: longer the more are being written."""
+    return max(SHORTEST, EACH_REDRAW * len(_running))
 
 
 def running(turn: str) -> Answering | None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from decoder.errors import UsageError
 from ui.browser import jobs, knowledge_begin, knowledge_uploads
-from ui.browser.chat_here import Here, ask, configure, safely, stop
+from ui.browser.chat_here import Here, ask, configure, put, safely, stop
 from ui.browser.chat_store import MOST_QUESTION
 from ui.browser.chat_turns import job_line
 from ui.browser.job_shown import show_end
@@ -19,29 +19,34 @@ KEY, JOB = "chat-input", "chat-job"
 
 
 def show_input(page: Here) -> None:
-    """The line at the bottom. The stop button always stands there, so that nothing moves when it can be pressed."""
+    """The line at the bottom. The page stays scrolled to its end only if the line stands in no container.
+
+    The stop button always stands there, so that nothing moves when it can be pressed.
+    """
     busy = page.running
     with st.bottom:
         _reading()
-        with st.container(horizontal=True, wrap=False, vertical_alignment="bottom"):
-            st.chat_input(
-                say("chat.busy") if busy else say("chat.ask"),
-                key=KEY,
-                max_chars=MOST_QUESTION,
-                max_upload_size=ui_settings().max_upload_mb,
-                accept_file="multiple",
-                disabled=busy is not None,
-                on_submit=safely,
-                args=(_sent, page),
-            )
-            st.button(
-                say("chat.stop"),
-                key="chat-stop",
-                icon=":material/stop:",
-                disabled=busy is None,
-                on_click=safely,
-                args=(stop, busy),
-            )
+    st.chat_input(
+        say("chat.busy") if busy else say("chat.ask"),
+        key=KEY,
+        max_chars=MOST_QUESTION,
+        max_upload_size=ui_settings().max_upload_mb,
+        accept_file="multiple",
+        disabled=busy is not None,
+        submit_mode="disable",
+        on_submit=put,
+        args=(_sent, page),
+    )
+    with st.bottom.container(horizontal=True, horizontal_alignment="right"):
+        st.button(
+            say("chat.stop"),
+            key="chat-stop",
+            icon=":material/stop:",
+            type="tertiary",
+            disabled=busy is None,
+            on_click=safely,
+            args=(stop, busy),
+        )
 
 
 def _sent(page: Here) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from ui.browser import chat_models, jobs, knowledge_begin
-from ui.browser.chat_here import Here, ask, safely
+from ui.browser.chat_here import Here, ask, put, safely
 from ui.browser.job_shown import show_end
 from ui.browser.jobs import Job
 from ui.browser.knowledge_uploads import shown_name
@@ -72,7 +72,7 @@ def _suggestions(page: Here) -> None:
             plain(question),
             key=f"chat-suggested-{number}",
             icon=":material/help:",
-            on_click=safely,
+            on_click=put,
             args=(ask, page, question),
         )
 

@@ -23,6 +23,8 @@ from ui.cli import wiring
 
 PARAMETER, SESSION, DRAFT, PROBLEM = "chat", "chat-id", "chat-draft", "chat-problem"
 EDITING, COMPARING, EARLIER = "chat-editing", "chat-comparing", "chat-earlier"
+LIVE, DRAWN = "chat-live", "chat-drawn"
+"""The part of the page that a question runs anew, by its key: `chat_live`. It can be run alone once all was drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Here:
 
 def here() -> Here:
     """The conversation of the page's address or of the session. Raises what `store` raises."""
+    st.session_state.pop(DRAWN, None)
     kept, conversation = store(), None
     wanted = st.query_params.get(PARAMETER) or st.session_state.get(SESSION)
     if wanted:
@@ -73,6 +76,16 @@ def here() -> Here:
             kb = _first_kb(names)
         return Here(kept, None, (), (), kb, settings, names)
     _enter(conversation.id)
+    return _within(kept, conversation, names)
+
+
+def anew(page: Here) -> Here:
+    """The page as it is after a question was put. Raises UsageError when its conversation is gone."""
+    wanted = st.session_state.get(SESSION)
+    return _within(page.store, page.store.conversation(wanted, person().id), page.names) if wanted else page
+
+
+def _within(kept: Store, conversation: Conversation, names: Sequence[str]) -> Here:
     turns = [_settled(kept, turn) for turn in kept.turns(conversation.id, person().id)]
     path = chat_tree.branch(turns, conversation.leaf)
     return Here(kept, conversation, turns, path, conversation.kb, conversation.settings, names)
@@ -84,6 +97,13 @@ def safely(change: Callable[..., Any], *args: Any) -> None:
         change(*args)
     except HearthError as error:
         st.session_state[PROBLEM] = error
+
+
+def put(question: Callable[..., Any], *args: Any) -> None:
+    """Call what puts a question after the last turn; then the end of the page alone is run, where that is enough."""
+    safely(question, *args)
+    if DRAWN in st.session_state and not any(key in st.session_state for key in (PROBLEM, EDITING, COMPARING)):
+        st.rerun(LIVE)
 
 
 def show_problem_of_before() -> None:

@@ -163,8 +163,13 @@ class Store:
 
     def write(self, turn: str, text: str) -> None:
         """Keep what was written of a running turn so far."""
+        self.write_all({turn: text})
+
+    def write_all(self, texts: Mapping[str, str]) -> None:
+        """Keep what was written of running turns so far, all in one go."""
+        rows = [(_kept(text), turn) for turn, text in texts.items()]
         with self._writing() as db:
-            db.execute("UPDATE turns SET text = ? WHERE id = ? AND state = 'running'", (_kept(text), turn))
+            db.executemany("UPDATE turns SET text = ? WHERE id = ? AND state = 'running'", rows)
 
     def end(
         self,

@@ -1,14 +1,11 @@
-"""The turns of the shown branch: question, answer, what can be done with it; and the answer that is being written."""
+"""The turns of the shown branch that have ended: question, answer, and what can be done with it."""
 
 from __future__ import annotations
 
-import time
-
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from decoder.errors import UsageError
-from ui.browser import chat_answering, chat_models, chat_tree, jobs
+from ui.browser import chat_models, chat_tree, jobs
 from ui.browser.chat_compare import compare_button, given_of
 from ui.browser.chat_here import EARLIER, EDITING, Here, ask_again, safely, show_version
 from ui.browser.chat_types import Turn
@@ -18,69 +15,30 @@ from ui.browser.strings import say
 
 SHOWN = 5
 """Turns that are drawn at first; and as many more at each press of the button."""
-ELSEWHERE_SECONDS = 1.0
-DRAWN, PARTS = "chat-drawn", 8
-"""How many turns the run before drew, and how many parts an answer has at most."""
 
 
-def show_turns(page: Here) -> DeltaGenerator | None:
-    """The latest turns of the branch. Returns the place of the answer that is being written, if one is."""
+def show_turns(page: Here) -> None:
+    """The latest turns of the branch; the answer that is being written is `chat_live`'s."""
     shown = st.session_state.get(EARLIER, SHOWN)
-    above = st.empty()
     if len(page.path) > shown:
         more = {EARLIER: shown + SHOWN}
-        above.button(
+        st.button(
             say("chat.earlier"),
             key="chat-earlier-button",
             type="tertiary",
             on_click=st.session_state.update,
             args=(more,),
         )
-    drawn = page.path[-shown:]
-    place = None
-    for turn in drawn:
-        _question(page, turn)
-        with st.chat_message("assistant", avatar=":material/local_fire_department:"):
-            if turn.state == "running":
-                place = st.empty()
-                _clear(PARTS)
-            else:
-                _answer(page, turn)
-    _clear(2 * max(0, st.session_state.get(DRAWN, 0) - len(drawn)))
-    st.session_state[DRAWN] = len(drawn)
-    return place
+    for turn in page.path[-shown:]:
+        if turn.state != "running":
+            with st.container():
+                show_question(page, turn)
+                with st.chat_message("assistant", avatar=":material/local_fire_department:"):
+                    _answer(page, turn)
 
 
-def _clear(parts: int) -> None:
-    """Take away at once what the run before drew here; else it would stay until this run ends, with the answer."""
-    for _ in range(parts):
-        st.empty()
-
-
-def follow(page: Here, place: DeltaGenerator) -> None:
-    """Show the answer as it is written, then run the page anew. Nothing can be drawn after it."""
-    turn = page.path[-1]
-    answering = chat_answering.running(turn.id)
-    if answering is None:  # another process writes it, or it ended just now
-        place.markdown(safe_markdown(turn.text) or say("chat.elsewhere"))
-        look_again()
-        return
-    place.caption(_waiting(turn))
-    for text in answering.follow():
-        if text:
-            place.markdown(safe_markdown(text))
-        else:
-            place.caption(_waiting(turn))
-    st.rerun()
-
-
-def look_again() -> None:
-    """Run the page anew in a second: an answer is being written on another branch than the shown one."""
-    time.sleep(ELSEWHERE_SECONDS)
-    st.rerun()
-
-
-def _waiting(turn: Turn) -> str:
+def waiting(turn: Turn) -> str:
+    """What stands in an answer's place before its first word."""
     if not turn.job:
         return say("chat.thinking_kb" if turn.kb else "chat.thinking")
     return job_line(turn.job)
@@ -98,7 +56,8 @@ def job_line(job_id: str) -> str:
     return say("chat.reading")
 
 
-def _question(page: Here, turn: Turn) -> None:
+def show_question(page: Here, turn: Turn) -> None:
+    """What was asked; as a form while it is being edited."""
     with st.chat_message("user", avatar=":material/person:"):
         if st.session_state.get(EDITING) != turn.id:
             st.markdown(safe_markdown(turn.question))

@@ -6,6 +6,8 @@ be deleted.
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from decoder.base import Decoder
     from rag.knowledge import KnowledgeBase
 
+SWITCH_SECONDS = 0.001
 _lock = threading.RLock()
 _bases: dict[str, KnowledgeBase] = {}
 _decoders: dict[DecoderChoice, Decoder] = {}
@@ -62,7 +65,11 @@ def forget_decoders() -> None:
 
 
 def warm() -> None:
-    """Load the embedding model in the background, so that the first question need not wait."""
+    """Load the embedding model in the background, so that the first question need not wait.
+
+    From then on threads take turns more often, so that none waits long for the interpreter while many pages are drawn.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
     threading.Thread(target=_load, name="hearth-ui-warm", daemon=True).start()
 
 
@@ -73,3 +80,5 @@ def _load() -> None:
 
     with suppress(HearthError):
         knowledge_base(wiring.DEFAULT).embedder.embed_query("ready")
+    gc.collect()
+    gc.freeze()  # what is loaded now stays; else each full collection would walk all of it, and hold all sessions

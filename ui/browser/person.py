@@ -6,6 +6,7 @@ People see their own conversations, knowledge bases and feedback. Without sign-i
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 
 import streamlit as st
@@ -15,6 +16,9 @@ from streamlit.runtime.pages_manager import PagesManager
 from ui.browser.settings import ui_settings
 
 LONGEST = 200
+LOOK_SECONDS = 2.0
+"""Where there are no secrets, Streamlit would look for their files at each question, and a page asks often."""
+_absent: tuple[object, float] = (None, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,14 @@ class Person:
 
 def sign_in_configured() -> bool:
     """Streamlit's secrets hold an [auth] section."""
+    global _absent
+    secrets, until = _absent
+    if secrets is st.secrets and time.monotonic() < until:
+        return False
     try:
         return "auth" in st.secrets
     except FileNotFoundError:
+        _absent = (st.secrets, time.monotonic() + LOOK_SECONDS)
         return False
 
 
