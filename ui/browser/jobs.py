@@ -22,17 +22,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from decoder.errors import ServiceError, UsageError
-from decoder.runs.record import read_object
+from decoder.errors import CheckpointFailed, ServiceError, UsageError
+from decoder.runs.record import read_object, write_whole
 from decoder.settings import home
 from ui.browser.settings import ui_settings
 
 State: TypeAlias = Literal["starting", "running", "done", "failed", "stopped", "killed"]
+STEP = "starting a job"
 STARTING_SECONDS = 30.0
 """How long a process may take before it holds its lock; then it counts as killed."""
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
@@ -84,20 +85,39 @@ def start(kind: str, title: str, spec: Mapping[str, Any], person: str = "") -> J
         UsageError: as many run as the settings allow.
         ServiceError: it cannot be written or started.
     """
-    most = ui_settings().max_jobs
-    if sum(job.going for job in every()) >= most:
-        raise UsageError("starting a job", f"{most} jobs run already", "Wait for one to end, or stop one")
     job_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
     folder = jobs_folder() / job_id
     asked = {"kind": kind, "title": title, "person": person, "started": time.time(), "spec": dict(spec)}
     try:
         jobs_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.mkdir(mode=0o700)
-        (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
+        with _one_at_a_time():
+            _check_room()
+            folder.mkdir(mode=0o700)
+            write_whole(folder / "job.json", json.dumps(asked), STEP)
         _spawn(folder)
-    except OSError as error:
-        raise ServiceError("starting a job", str(error), "Free some space, or mend HEARTH_HOME") from error
+    except (OSError, CheckpointFailed) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        cause = error.cause if isinstance(error, CheckpointFailed) else str(error)
+        raise ServiceError(STEP, cause, "Free some space, or mend HEARTH_HOME") from error
     return _read(folder)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two that start at once count each other."""
+    lock = os.open(jobs_folder() / ".starting", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _check_room() -> None:
+    """Raises UsageError when as many jobs run as the settings allow."""
+    most = ui_settings().max_jobs
+    if sum(job.going for job in every()) >= most:
+        raise UsageError(STEP, f"{most} jobs run already", "Wait for one to end, or stop one")
 
 
 def every(person: str | None = None, kind: str = "") -> list[Job]:
