@@ -372,3 +372,19 @@ def test_export_as_json_holds_every_branch_and_reads_back(store):
     assert data["shown"] == two.id and data["title"] == "Rent / 2024"
     assert answer_from_json(json.dumps(data["turns"][0]["answer"])) == one.answer
     assert file_name(c, ".json") == "rent-2024.json"
+
+
+def test_a_commit_that_fails_does_not_block_what_comes_after():
+    import sqlite3
+
+    from ui.browser.chat_schema import transaction
+
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, b INTEGER REFERENCES a (id) DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(sqlite3.IntegrityError), transaction(db):
+        db.execute("INSERT INTO a VALUES (1, 2)")  # only the commit finds that there is no 2
+    with transaction(db):
+        db.execute("INSERT INTO a VALUES (3, NULL)")
+    assert db.execute("SELECT id FROM a").fetchall() == [(3,)]
+    db.close()

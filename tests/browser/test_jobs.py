@@ -170,3 +170,10 @@ def test_a_job_that_cannot_be_started_leaves_nothing_behind(start, monkeypatch):
         start(do="give")
     assert jobs.every() == []
     assert not [each for each in jobs.jobs_folder().iterdir() if each.is_dir()]
+
+
+def test_jobs_of_one_second_are_listed_as_they_came(start, monkeypatch):
+    monkeypatch.setattr(jobs, "_spawn", lambda folder: None)
+    monkeypatch.setenv("HEARTH_UI_MAX_JOBS", "100")
+    made = [start(do="give").id for _ in range(12)]
+    assert [job.id for job in jobs.every()] == made[::-1]

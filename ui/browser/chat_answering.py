@@ -104,8 +104,7 @@ class Answering:
             log.exception("an answer failed")
             state, error = "failed", {"step": "a bug in Hearth", "cause": type(failed).__name__, "remedy": ""}
         saver.cancel()
-        with suppress(asyncio.CancelledError):
-            await saver
+        await asyncio.gather(saver, return_exceptions=True)  # whatever became of it, the end is kept
         await self._end(state, answer, error)
 
     async def _write(self) -> Answer | None:

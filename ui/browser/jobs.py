@@ -123,10 +123,11 @@ def _check_room() -> None:
 def every(person: str | None = None, kind: str = "") -> list[Job]:
     """The jobs that there are, newest first; of one person and one kind where these are given."""
     try:
-        folders = sorted((each for each in jobs_folder().iterdir() if _ID.fullmatch(each.name)), reverse=True)
+        folders = [each for each in jobs_folder().iterdir() if _ID.fullmatch(each.name)]
     except FileNotFoundError:
         return []
     found = [_read(folder) for folder in folders if (folder / "job.json").is_file()]
+    found.sort(key=lambda job: (job.started, job.id), reverse=True)  # ids of one second come in any order
     return [job for job in found if person in (None, job.person) and kind in ("", job.kind)]
 
 
@@ -188,7 +189,16 @@ def _spawn(folder: Path) -> None:
             start_new_session=True,
             env=environment,
         )
-    (folder / "pid").write_text(str(process.pid), encoding="utf-8")
+    try:
+        (folder / "pid").write_text(str(process.pid), encoding="utf-8")
+    except OSError:
+        process.kill()  # nobody could stop it later
+        raise
+    finally:
+        _reap(process)
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
     threading.Thread(target=process.wait, name=f"hearth-job-{process.pid}", daemon=True).start()
 
 
