@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.conftest import home, open_page  # noqa: F401  # fixtures
+from tests.browser.conftest import home, open_page, running_ui  # noqa: F401  # fixtures
 from ui.browser import jobs, person
 from ui.browser.person import Person
 
@@ -92,6 +92,41 @@ def test_a_proxy_s_person_cannot_read_into_anothers_knowledge_base_by_a_job(home
     (home / "job.json").write_text(json.dumps({"person": "bob"}))
     with pytest.raises(UsageError, match="no knowledge base of this name"):
         knowledge_job.run({"kb": f"{ANN.prefix}notes", "mode": "verify"}, Running(home))
+
+
+def test_secrets_that_cannot_be_read_are_no_reason_to_let_everybody_in(open_page, tmp_path_factory, monkeypatch):  # noqa: F811
+    from streamlit import config
+
+    file = tmp_path_factory.mktemp("elsewhere") / "secrets.toml"
+    file.write_text("[auth\n")
+    known = config.get_option
+    monkeypatch.setattr(config, "get_option", lambda name: [str(file)] if name == "secrets.files" else known(name))
+    page = open_page("chat")
+    assert "cannot be read" in page.error[0].value
+    assert not page.chat_input
+
+
+def test_a_page_of_another_site_cannot_speak_with_the_app(tmp_path):
+    """Nobody signs in on one's own machine, so the origin is all that keeps other sites' scripts out."""
+    import asyncio
+
+    import aiohttp
+
+    async def connect(url, origin):
+        async with aiohttp.ClientSession() as client:
+            address = f"{url.replace('http', 'ws')}/_stcore/stream"
+            try:
+                async with client.ws_connect(address, origin=origin, protocols=("streamlit",)) as socket:
+                    await socket.close()
+                    return 101
+            except aiohttp.WSServerHandshakeError as refusal:
+                return refusal.status
+
+    with running_ui(tmp_path) as live:
+        port = live.url.rpartition(":")[2]
+        assert asyncio.run(connect(live.url, live.url)) == 101
+        assert asyncio.run(connect(live.url, "http://evil.example")) == 403
+        assert asyncio.run(connect(live.url, f"http://rebound.evil.example:{port}")) == 403
 
 
 class _Stop:

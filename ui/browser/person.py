@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 from streamlit import config
@@ -56,10 +57,16 @@ def sign_in_configured() -> bool:
 
 
 def sign_in_missed() -> bool:
-    """Sign-in is set up in Hearth's home, but this process was started without it, as by `streamlit run` alone."""
-    file = home() / "secrets.toml"
-    if sign_in_configured() or not file.is_file():
+    """Sign-in is set up and does not hold: a file of secrets is damaged, or is that of Hearth's home and this process
+    was started without it, as by `streamlit run` alone. For Streamlit, both are as if there were none.
+    """
+    if sign_in_configured():
         return False
+    files = {home() / "secrets.toml", *(Path(each).expanduser() for each in config.get_option("secrets.files"))}
+    return any(_wants_sign_in(file) for file in files if file.is_file())
+
+
+def _wants_sign_in(file: Path) -> bool:
     try:
         return "auth" in tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
