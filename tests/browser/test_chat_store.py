@@ -363,6 +363,19 @@ def test_export_as_markdown_holds_the_shown_branch_and_quotes_documents(store):
     assert written.endswith("## And then?\n\nThen it\n")
 
 
+def test_export_as_markdown_calls_an_upload_by_its_name(store):
+    from rag.load.names import source_of
+    from ui.browser.knowledge_uploads import uploads_folder
+
+    c = talk(store)
+    turn = store.begin(c.id, "", "How much?", "", "", PLAIN)
+    place = f"{source_of(uploads_folder())}/default/0123abcd/lease.txt"
+    store.end(turn.id, "done", "", Answer("It is 900 [1].", (Citation(1, "900", place, "Lease", 0, 3, 1, 1),)))
+    written = as_markdown(c, store.turns(c.id, ""))
+    assert "- \\[1\\] lease.txt, line 1" in written
+    assert "uploads" not in written
+
+
 def test_export_as_json_holds_every_branch_and_reads_back(store):
     c = talk(store, title="Rent / 2024")
     one = asked(store, c, "one")

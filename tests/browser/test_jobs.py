@@ -177,3 +177,12 @@ def test_jobs_of_one_second_are_listed_as_they_came(start, monkeypatch):
     monkeypatch.setenv("HEARTH_UI_MAX_JOBS", "100")
     made = [start(do="give").id for _ in range(12)]
     assert [job.id for job in jobs.every()] == made[::-1]
+
+
+def test_what_others_jobs_told_is_not_even_read(start, monkeypatch):
+    monkeypatch.setattr(jobs, "_spawn", lambda folder: None)
+    mine, others = start(person="ann"), start(person="bob")
+    read, real = [], jobs.read_object
+    monkeypatch.setattr(jobs, "read_object", lambda file: read.append(file) or real(file))
+    assert [job.id for job in jobs.every("ann")] == [mine.id]
+    assert {file.name for file in read if file.parent == others.folder} == {"job.json"}

@@ -116,19 +116,27 @@ def _one_at_a_time() -> Iterator[None]:
 def _check_room() -> None:
     """Raises UsageError when as many jobs run as the settings allow."""
     most = ui_settings().max_jobs
-    if sum(job.going for job in every()) >= most:
+    unended = [folder for folder in _folders() if not (folder / "ended.json").is_file()]
+    if sum(_read(folder).going for folder in unended) >= most:
         raise UsageError(STEP, f"{most} jobs run already", "Wait for one to end, or stop one")
 
 
 def every(person: str | None = None, kind: str = "") -> list[Job]:
     """The jobs that there are, newest first; of one person and one kind where these are given."""
+    found = []
+    for folder in _folders():
+        asked = read_object(folder / "job.json")  # of others no more is read: many may have gathered
+        if person in (None, str(asked.get("person", ""))) and kind in ("", str(asked.get("kind", ""))):
+            found.append(_read(folder, asked))
+    return sorted(found, key=lambda job: (job.started, job.id), reverse=True)  # ids of one second come in any order
+
+
+def _folders() -> list[Path]:
     try:
-        folders = [each for each in jobs_folder().iterdir() if _ID.fullmatch(each.name)]
+        inside = [each for each in jobs_folder().iterdir() if _ID.fullmatch(each.name)]
     except FileNotFoundError:
         return []
-    found = [_read(folder) for folder in folders if (folder / "job.json").is_file()]
-    found.sort(key=lambda job: (job.started, job.id), reverse=True)  # ids of one second come in any order
-    return [job for job in found if person in (None, job.person) and kind in ("", job.kind)]
+    return [folder for folder in inside if (folder / "job.json").is_file()]
 
 
 def find(job_id: str, person: str | None = None) -> Job:
@@ -202,8 +210,8 @@ def _reap(process: subprocess.Popen[bytes]) -> None:
     threading.Thread(target=process.wait, name=f"hearth-job-{process.pid}", daemon=True).start()
 
 
-def _read(folder: Path) -> Job:
-    asked, ended = read_object(folder / "job.json"), read_object(folder / "ended.json")
+def _read(folder: Path, known: Mapping[str, Any] | None = None) -> Job:
+    asked, ended = known or read_object(folder / "job.json"), read_object(folder / "ended.json")
     started = float(asked.get("started") or 0)
     return Job(
         id=folder.name,
