@@ -74,7 +74,7 @@ def section(name: str, cls: type[S]) -> S:
         variable = f"HEARTH_{name}_{field_name}".upper()
         if variable in os.environ:
             values[field_name] = (os.environ[variable], variable)
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]  # mypy does not hold a class for hashable
     return cls(**{key: _convert(raw, hints[key], origin) for key, (raw, origin) in values.items()})
 
 

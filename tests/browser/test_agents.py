@@ -274,3 +274,16 @@ def test_arguments_are_shown_whole_and_nothing_in_them_is_invisible():
     text = call_json(arguments)
     assert json.loads(text) == arguments
     assert "ä\\u200b\\u2066\\u0007" in text
+
+
+@pytest.mark.parametrize("named", [{"mcp": ("server --do",)}, {"base_url": "http://10.0.0.1/v1"}, {"embedded": "/x"}])
+def test_who_is_no_admin_any_more_does_not_go_on_with_what_admins_alone_may_name(home, monkeypatch, named):
+    from ui.browser import agent_after
+    from ui.browser.person import Person
+
+    job = jobs.find(kept_job(home, "killed", person="ann", **named).name, "ann")
+    monkeypatch.setattr(agent_after, "person", lambda: Person("ann", "Ann", admin=True))
+    agent_after.check_may(job)
+    monkeypatch.setattr(agent_after, "person", lambda: Person("ann", "Ann", admin=False))
+    with pytest.raises(UsageError, match="admins alone"):
+        agent_after.check_may(job)

@@ -199,6 +199,29 @@ def test_a_question_waits_for_the_files_that_came_with_it(kept, served, monkeypa
     assert turn.state == "failed" and turn.error["cause"] == "the file is damaged"
 
 
+def test_a_question_does_not_wait_for_ever_for_its_files(kept, served, monkeypatch):
+    from ui.browser import chat_written, jobs
+
+    job = jobs.Job("1", Path("x"), "index", "t", "", 0.0, {}, "running")
+    monkeypatch.setattr(jobs, "find", lambda job_id, person: job)
+    monkeypatch.setattr(chat_written, "LONGEST_READING", 0.0)
+    answering = put(kept, job="20260101-000000-abcdef")
+    assert answering.wait(10)
+    assert kept.turn(answering.turn.id, "").error["cause"] == "it takes too long"
+
+
+def test_a_bug_in_keeping_what_was_written_does_not_keep_the_answer_from_ending(kept, served, monkeypatch):
+    def broken(turn, text):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(chat_answering, "KEEP_SECONDS", 0.01)
+    monkeypatch.setattr(kept, "write", broken)
+    served.reply, served.pace = (lambda messages: "one two three four five six"), 0.02
+    answering = put(kept)
+    assert answering.wait(10)
+    assert kept.turn(answering.turn.id, "").state == "done"
+
+
 def test_models_are_listed_and_a_dead_server_does_not_hold_the_page(kept, served, monkeypatch):
     wait_until(lambda: chat_models.models().names == ("mock",))
     assert chat_models.models().decoder

@@ -363,6 +363,19 @@ def test_export_as_markdown_holds_the_shown_branch_and_quotes_documents(store):
     assert written.endswith("## And then?\n\nThen it\n")
 
 
+def test_export_as_markdown_calls_an_upload_by_its_name(store):
+    from rag.load.names import source_of
+    from ui.browser.knowledge_uploads import uploads_folder
+
+    c = talk(store)
+    turn = store.begin(c.id, "", "How much?", "", "", PLAIN)
+    place = f"{source_of(uploads_folder())}/default/0123abcd/lease.txt"
+    store.end(turn.id, "done", "", Answer("It is 900 [1].", (Citation(1, "900", place, "Lease", 0, 3, 1, 1),)))
+    written = as_markdown(c, store.turns(c.id, ""))
+    assert "- \\[1\\] lease.txt, line 1" in written
+    assert "uploads" not in written
+
+
 def test_export_as_json_holds_every_branch_and_reads_back(store):
     c = talk(store, title="Rent / 2024")
     one = asked(store, c, "one")
@@ -372,3 +385,19 @@ def test_export_as_json_holds_every_branch_and_reads_back(store):
     assert data["shown"] == two.id and data["title"] == "Rent / 2024"
     assert answer_from_json(json.dumps(data["turns"][0]["answer"])) == one.answer
     assert file_name(c, ".json") == "rent-2024.json"
+
+
+def test_a_commit_that_fails_does_not_block_what_comes_after():
+    import sqlite3
+
+    from ui.browser.chat_schema import transaction
+
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("CREATE TABLE a (id INTEGER PRIMARY KEY, b INTEGER REFERENCES a (id) DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(sqlite3.IntegrityError), transaction(db):
+        db.execute("INSERT INTO a VALUES (1, 2)")  # only the commit finds that there is no 2
+    with transaction(db):
+        db.execute("INSERT INTO a VALUES (3, NULL)")
+    assert db.execute("SELECT id FROM a").fetchall() == [(3,)]
+    db.close()

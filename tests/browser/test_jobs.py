@@ -1,16 +1,18 @@
 """Jobs: processes that outlive a page, are found again, and whose end is never guessed."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from decoder.errors import UsageError
+from decoder.errors import ServiceError, UsageError
 from ui.browser import job_kinds, jobs
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -139,3 +141,48 @@ def test_every_kind_has_its_module():
 
     for module in job_kinds.KINDS.values():
         assert callable(importlib.import_module(module).run)
+
+
+def test_two_that_start_at_once_count_each_other(start, monkeypatch):
+    monkeypatch.setenv("HEARTH_UI_MAX_JOBS", "1")
+    monkeypatch.setattr(jobs, "_spawn", lambda folder: None)
+    together, started = threading.Barrier(8), []
+
+    def press():
+        together.wait(10)
+        with contextlib.suppress(UsageError):
+            started.append(start(do="give"))
+
+    threads = [threading.Thread(target=press) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(started) == 1
+
+
+def test_a_job_that_cannot_be_started_leaves_nothing_behind(start, monkeypatch):
+    def full(folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(jobs, "_spawn", full)
+    with pytest.raises(ServiceError, match="No space left"):
+        start(do="give")
+    assert jobs.every() == []
+    assert not [each for each in jobs.jobs_folder().iterdir() if each.is_dir()]
+
+
+def test_jobs_of_one_second_are_listed_as_they_came(start, monkeypatch):
+    monkeypatch.setattr(jobs, "_spawn", lambda folder: None)
+    monkeypatch.setenv("HEARTH_UI_MAX_JOBS", "100")
+    made = [start(do="give").id for _ in range(12)]
+    assert [job.id for job in jobs.every()] == made[::-1]
+
+
+def test_what_others_jobs_told_is_not_even_read(start, monkeypatch):
+    monkeypatch.setattr(jobs, "_spawn", lambda folder: None)
+    mine, others = start(person="ann"), start(person="bob")
+    read, real = [], jobs.read_object
+    monkeypatch.setattr(jobs, "read_object", lambda file: read.append(file) or real(file))
+    assert [job.id for job in jobs.every("ann")] == [mine.id]
+    assert {file.name for file in read if file.parent == others.folder} == {"job.json"}

@@ -59,9 +59,9 @@ def test_people_see_their_own_and_may_use_each_others_names(be, exists):
 
 def test_a_long_name_has_room_for_its_owner(be):
     be(ANN)
-    assert len(check_new("x" * 52)) == 64
-    with pytest.raises(UsageError, match="1 to 52 letters"):
-        check_new("x" * 53)
+    assert len(check_new("x" * 42)) == 64
+    with pytest.raises(UsageError, match="1 to 42 letters"):
+        check_new("x" * 43)
 
 
 def test_one_that_is_being_made_is_known_to_its_owner_alone(be, home, monkeypatch):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from decoder.errors import UsageError
+from decoder.errors import ServiceError, UsageError
 from ui.browser.knowledge_uploads import (
     EXAMPLE,
     clean_name,
@@ -179,3 +179,33 @@ def test_an_upload_is_removed_and_nothing_else_ever_is(home, tmp_path):
     assert not path.parent.exists()
     remove_uploads("other")
     assert not other.exists()
+
+
+def test_uploads_leave_room_on_the_disk_and_nothing_half_written(home, monkeypatch):
+    from collections import namedtuple
+
+    from ui.browser import knowledge_uploads
+
+    monkeypatch.setattr(knowledge_uploads.shutil, "disk_usage", lambda place: namedtuple("D", "free")(256_000_005))
+    with pytest.raises(ServiceError, match="No space left"):
+        keep([File("a.txt", b"more than five bytes")], "kb")
+    assert not [file for file in uploads_folder().rglob("*") if file.is_file()]
+
+
+def test_two_tabs_that_upload_one_name_do_not_mix_their_bytes(home, monkeypatch):
+    """What one has half written is no file of the other's."""
+    from pathlib import Path
+
+    second, write = [], Path.write_bytes
+
+    def slowly(self, data):
+        written = write(self, data)
+        if not second:
+            second.append(True)
+            keep([File("a.txt", b"two")], "kb")
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", slowly)
+    [path] = keep([File("a.txt", b"one")], "kb")
+    assert path.read_bytes() == b"one"
+    assert [file.name for file in path.parent.iterdir()] == ["a.txt"]

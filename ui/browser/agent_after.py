@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from decoder.errors import UsageError
 from ui.browser import agent_runs
 from ui.browser.agent_cards import steps_done
 from ui.browser.agent_choice import open_form, open_run
 from ui.browser.agent_replay import replayed
+from ui.browser.agent_spec import spec_of
 from ui.browser.jobs import Job
+from ui.browser.person import person
 from ui.browser.problems import problems_shown
 from ui.browser.strings import say
 
@@ -54,7 +57,16 @@ def show_after(job: Job) -> None:
 
 def _go_on(job: Job) -> None:
     with problems_shown():
+        check_may(job)
         open_run(agent_runs.go_on(job).id)
+
+
+def check_may(job: Job) -> None:
+    """Raises UsageError for a run with what admins alone may name, of somebody who is none any more."""
+    spec = spec_of(job.spec)
+    if (spec.mcp or spec.base_url or spec.embedded) and not person().admin:
+        cause = "it uses a server, a model's folder or programs that admins alone may name"
+        raise UsageError("going on with a run", cause, "Start it anew without them")
 
 
 def _replay(job: Job) -> None:
@@ -84,6 +96,7 @@ def _fork(job: Job, recording: Recording) -> None:
             say("agents.fork_task"), recording.started.task, key=f"agents-fork-task-{job.id}", max_chars=20_000
         )
         if st.button(say("agents.fork_start"), key="agents-fork", icon=":material/fork_right:"):
+            check_may(job)
             open_run(agent_runs.fork(job, step, task).id)
             st.rerun()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from agents.events import Effect
 from decoder.errors import UsageError
+from ui.browser.ownership import check_own
 
 STEP = "starting an agent"
 EFFECTS: Mapping[str, Effect] = {
@@ -63,6 +64,8 @@ class AgentSpec:
     def __post_init__(self) -> None:
         if not self.task.strip() and not (self.resume or self.fork):
             raise UsageError(STEP, "no task was given", "Write what is to be done")
+        if self.kb:
+            check_own(self.kb, self.person, STEP)  # a browser can send other names than those that it was offered
         if unknown := sorted(set(self.tools) - set(EFFECTS)):
             raise UsageError(STEP, f"there is no tool called {unknown[0]!r}", f"Tools: {', '.join(EFFECTS)}")
         if self.approve not in APPROVALS or self.mode not in MODES:

@@ -14,7 +14,7 @@ from ui.browser import align_datasets, job_shown, jobs, opened
 from ui.browser.align_servers import Served
 from ui.browser.jobs import Job
 from ui.browser.person import person
-from ui.browser.problems import problems_shown
+from ui.browser.problems import live, problems_shown
 from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
@@ -37,7 +37,7 @@ def show(artefact: Artefact, servers: list[Served]) -> None:
     elif not servers:
         st.caption(say("alignment.needs_server"))
     if job is not None:
-        st.fragment(_watch, run_every=EVERY if job.going else None)(artefact, job.going)
+        live(_watch, EVERY if job.going else None)(artefact, job.going)
 
 
 def _last(artefact: Artefact) -> Job | None:

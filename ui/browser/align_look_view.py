@@ -10,6 +10,7 @@ import streamlit as st
 from ui.browser import align_masks, job_shown, jobs
 from ui.browser.jobs import Job
 from ui.browser.person import person
+from ui.browser.problems import live
 from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
@@ -28,7 +29,7 @@ def watch(key: str, facts: bool = True) -> None:
     job = _job(key)
     if job is None:
         return
-    st.fragment(_watch, run_every=EVERY if job.going else None)(key, job.going, facts)
+    live(_watch, EVERY if job.going else None)(key, job.going, facts)
 
 
 def _job(key: str) -> Job | None:

@@ -11,7 +11,7 @@ from ui.browser import align_runs, job_shown, jobs
 from ui.browser.align_runs import Run
 from ui.browser.align_steps import go
 from ui.browser.person import person
-from ui.browser.problems import problems_shown
+from ui.browser.problems import live, problems_shown
 from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
@@ -44,7 +44,7 @@ def show() -> None:
         say("alignment.run"), list(by_key), key="align_run", format_func=lambda each: _label(by_key[each])
     )
     going = by_key[key].going
-    st.fragment(_watch, run_every=EVERY if going else None)(key, going)
+    live(_watch, EVERY if going else None)(key, going)
 
 
 def _label(run: Run) -> str:

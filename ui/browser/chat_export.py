@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from decoder.runs.record import utc
 from rag.types import Answer
 from ui.browser.chat_json import answer_as_json
 from ui.browser.chat_types import Conversation, Turn
+from ui.browser.knowledge_uploads import shown_name
 from ui.cli import session, transcript
 
 
 def as_markdown(conversation: Conversation, path: Sequence[Turn]) -> str:
     """The shown branch. Text from documents is quoted, so that it stays text."""
-    turns = [session.Turn(turn.kb, turn.question, turn.answer or Answer(turn.text), turn.model) for turn in path]
+    turns = [session.Turn(turn.kb, turn.question, _shown(turn), turn.model) for turn in path]
     return transcript.as_markdown(turns, conversation.title)
+
+
+def _shown(turn: Turn) -> Answer:
+    """The answer with its documents as people know them, not by where this machine keeps them."""
+    if turn.answer is None:
+        return Answer(turn.text)
+    named = (replace(citation, source=shown_name(citation.source)) for citation in turn.answer.citations)
+    return replace(turn.answer, citations=tuple(named))
 
 
 def as_json(conversation: Conversation, turns: Sequence[Turn]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from rag.knowledge import KnowledgeBase
 
 JOB_SECONDS = 0.3
+LONGEST_READING = 7200.0
+"""Seconds that a question waits for its files."""
 STEP = "asking"
 
 
@@ -98,7 +101,10 @@ async def _from_model(asked: Asked, decoder: Decoder | None) -> AsyncGenerator[A
 
 async def _indexed(job_id: str, person: str) -> None:
     """Wait until the attached files are searchable. Raises UsageError, ServiceError when they do not become so."""
-    while (job := await asyncio.to_thread(jobs.find, job_id, person)).going:  # noqa: ASYNC110
+    deadline = time.monotonic() + LONGEST_READING
+    while (job := await asyncio.to_thread(jobs.find, job_id, person)).going:
+        if time.monotonic() > deadline:
+            raise ServiceError("reading the attached files", "it takes too long", "Ask again once they are read")
         await asyncio.sleep(JOB_SECONDS)  # it is another process, seen through its files alone
     if job.state == "failed":
         cause = job.error.get("cause") or "reading them failed"

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from ui.browser.health_sampler import EVERY, Point, sampler
+from ui.browser.problems import live
 from ui.browser.strings import say
 
 HEIGHT = 260
@@ -20,9 +21,12 @@ CHARTS: dict[str, dict[str, Callable[[Point], float | None]]] = {
 """By chart, its lines: for each, what a point says."""
 
 
-@st.fragment(run_every=EVERY)
 def show_metrics() -> None:
     """The charts of one server; they are drawn anew every few seconds and stay where they are."""
+    live(_show, EVERY)()
+
+
+def _show() -> None:
     kept = sampler().look()
     if not kept:
         st.caption(say("health.no_metrics"))

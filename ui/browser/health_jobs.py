@@ -10,7 +10,7 @@ from ui.browser import jobs
 from ui.browser.job_kinds import KINDS
 from ui.browser.job_shown import headline, show_end, stop_button
 from ui.browser.jobs import Job
-from ui.browser.problems import problems_shown
+from ui.browser.problems import live, problems_shown
 from ui.browser.strings import say
 
 EVERY = 2.0
@@ -25,7 +25,7 @@ def show_jobs(person_id: str) -> None:
         st.caption(say("health.no_jobs"))
         return
     going = any(job.going for job in found)
-    st.fragment(run_every=EVERY if going else None)(_show)(person_id, going)
+    live(_show, EVERY if going else None)(person_id, going)
 
 
 def _show(person_id: str, polling: bool) -> None:

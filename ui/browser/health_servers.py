@@ -13,7 +13,7 @@ from decoder.settings import home
 from ui.browser import jobs, opened
 from ui.browser.health_cards import look_again
 from ui.browser.job_shown import duration, headline, show_end, stop_button
-from ui.browser.problems import problems_shown
+from ui.browser.problems import live, problems_shown
 from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
@@ -38,7 +38,7 @@ def show_servers(person_id: str) -> None:
     going = next((job for job in jobs.every(person_id, KIND) if job.going), None)
     last = going or next(iter(jobs.every(person_id, KIND)), None)
     if last is not None:
-        st.fragment(run_every=EVERY if last.going else None)(_start_shown)(last.id, person_id, last.going)
+        live(_start_shown, EVERY if last.going else None)(last.id, person_id, last.going)
     with st.expander(say("health.start"), icon=":material/play_arrow:", expanded=not found and going is None):
         _form(person_id, going is not None)
 

@@ -22,17 +22,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from decoder.errors import ServiceError, UsageError
-from decoder.runs.record import read_object
+from decoder.errors import CheckpointFailed, ServiceError, UsageError
+from decoder.runs.record import read_object, write_whole
 from decoder.settings import home
 from ui.browser.settings import ui_settings
 
 State: TypeAlias = Literal["starting", "running", "done", "failed", "stopped", "killed"]
+STEP = "starting a job"
 STARTING_SECONDS = 30.0
 """How long a process may take before it holds its lock; then it counts as killed."""
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
@@ -84,31 +85,58 @@ def start(kind: str, title: str, spec: Mapping[str, Any], person: str = "") -> J
         UsageError: as many run as the settings allow.
         ServiceError: it cannot be written or started.
     """
-    most = ui_settings().max_jobs
-    if sum(job.going for job in every()) >= most:
-        raise UsageError("starting a job", f"{most} jobs run already", "Wait for one to end, or stop one")
     job_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
     folder = jobs_folder() / job_id
     asked = {"kind": kind, "title": title, "person": person, "started": time.time(), "spec": dict(spec)}
     try:
         jobs_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.mkdir(mode=0o700)
-        (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
+        with _one_at_a_time():
+            _check_room()
+            folder.mkdir(mode=0o700)
+            write_whole(folder / "job.json", json.dumps(asked), STEP)
         _spawn(folder)
-    except OSError as error:
-        raise ServiceError("starting a job", str(error), "Free some space, or mend HEARTH_HOME") from error
+    except (OSError, CheckpointFailed) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        cause = error.cause if isinstance(error, CheckpointFailed) else str(error)
+        raise ServiceError(STEP, cause, "Free some space, or mend HEARTH_HOME") from error
     return _read(folder)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two that start at once count each other."""
+    lock = os.open(jobs_folder() / ".starting", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _check_room() -> None:
+    """Raises UsageError when as many jobs run as the settings allow."""
+    most = ui_settings().max_jobs
+    unended = [folder for folder in _folders() if not (folder / "ended.json").is_file()]
+    if sum(_read(folder).going for folder in unended) >= most:
+        raise UsageError(STEP, f"{most} jobs run already", "Wait for one to end, or stop one")
 
 
 def every(person: str | None = None, kind: str = "") -> list[Job]:
     """The jobs that there are, newest first; of one person and one kind where these are given."""
+    found = []
+    for folder in _folders():
+        asked = read_object(folder / "job.json")  # of others no more is read: many may have gathered
+        if person in (None, str(asked.get("person", ""))) and kind in ("", str(asked.get("kind", ""))):
+            found.append(_read(folder, asked))
+    return sorted(found, key=lambda job: (job.started, job.id), reverse=True)  # ids of one second come in any order
+
+
+def _folders() -> list[Path]:
     try:
-        folders = [each for each in jobs_folder().iterdir() if _ID.fullmatch(each.name)]
+        inside = [each for each in jobs_folder().iterdir() if _ID.fullmatch(each.name)]
     except FileNotFoundError:
         return []
-    read = (_read(folder) for folder in folders if (folder / "job.json").is_file())
-    found = sorted(read, key=lambda job: job.started, reverse=True)
-    return [job for job in found if person in (None, job.person) and kind in ("", job.kind)]
+    return [folder for folder in inside if (folder / "job.json").is_file()]
 
 
 def find(job_id: str, person: str | None = None) -> Job:
@@ -169,12 +197,21 @@ def _spawn(folder: Path) -> None:
             start_new_session=True,
             env=environment,
         )
-    (folder / "pid").write_text(str(process.pid), encoding="utf-8")
+    try:
+        (folder / "pid").write_text(str(process.pid), encoding="utf-8")
+    except OSError:
+        process.kill()  # nobody could stop it later
+        raise
+    finally:
+        _reap(process)
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
     threading.Thread(target=process.wait, name=f"hearth-job-{process.pid}", daemon=True).start()
 
 
-def _read(folder: Path) -> Job:
-    asked, ended = read_object(folder / "job.json"), read_object(folder / "ended.json")
+def _read(folder: Path, known: Mapping[str, Any] | None = None) -> Job:
+    asked, ended = known or read_object(folder / "job.json"), read_object(folder / "ended.json")
     started = float(asked.get("started") or 0)
     return Job(
         id=folder.name,

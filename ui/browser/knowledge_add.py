@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ def _read(kb_name: str, given: Given, here: str) -> None:
         raise UsageError(say("knowledge.reading"), say("knowledge.nothing_given"), say("knowledge.give_something"))
     _check(given)
     kept = keep_each(given.files, kb_name)
-    paths = [*kept.paths, *([Path(given.path).expanduser()] if given.path else [])]
+    paths = [*kept.paths, *([Path(os.path.expanduser(given.path))] if given.path else [])]  # noqa: PTH111  # see _there
     st.session_state[REFUSED] = (here, kept.refused)
     if paths or given.urls:
         knowledge_begin.read(kb_name, paths, given.urls)
@@ -123,10 +124,22 @@ def _read(kb_name: str, given: Given, here: str) -> None:
 def _check(given: Given) -> None:
     from rag.web import is_url
 
+    if len(given.urls) > (most := ui_settings().max_uploads):
+        raise UsageError(
+            say("knowledge.reading"), say("knowledge.too_many_urls", most=most), say("knowledge.fewer_urls")
+        )
     for url in given.urls:
         if not is_url(url):
             cause = say("knowledge.no_address", line=url[:100])
             raise UsageError(say("knowledge.reading"), cause, say("knowledge.address_help"))
-    if given.path and (person().id or not Path(given.path).expanduser().exists()):
+    if given.path and (person().id or not _there(given.path)):
         cause = say("knowledge.no_path", path=given.path[:200])
         raise UsageError(say("knowledge.reading"), cause, say("knowledge.path_help"))
+
+
+def _there(path: str) -> bool:
+    """Whether there is something. A ~ of nobody, and what no system call takes, is nothing."""
+    try:
+        return Path(os.path.expanduser(path)).exists()  # noqa: PTH111  # which raises for an unknown ~name
+    except (OSError, ValueError):
+        return False

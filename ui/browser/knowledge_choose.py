@@ -26,6 +26,8 @@ def choose() -> str:
         format_func=lambda name: person().shown(name) if name else say("knowledge.new"),
         key=f"knowledge-kb-{st.session_state.get('knowledge-turn', 0)}",
     )
+    if picked not in options:  # a browser can send what it was not offered
+        picked = options[0]
     st.session_state[CHOSEN] = picked
     return picked
 

@@ -24,6 +24,7 @@ from rag.settings import check_index_name
 from ui.browser.job_process import Running
 from ui.browser.knowledge_pace import Pace
 from ui.browser.knowledge_uploads import EXAMPLE, shown_name, uploads_folder
+from ui.browser.ownership import check_own
 
 if TYPE_CHECKING:
     from rag.index import IndexProgress
@@ -51,8 +52,9 @@ def run(spec: Mapping[str, Any], job: Running) -> Mapping[str, Any]:
     mode = spec.get("mode", "add")
     if mode not in MODES:
         raise UsageError(STEP, f"there is no mode {mode!r}", f"Modes: {', '.join(MODES)}")
-    job.tell(now=True, phase="starting", kb=spec["kb"], failed={})
-    with KnowledgeBase(check_index_name(spec["kb"])) as base:
+    name = check_own(check_index_name(spec["kb"]), _person(job), STEP)
+    job.tell(now=True, phase="starting", kb=name, failed={})
+    with KnowledgeBase(name) as base:
         work = {"add": _add, "reread": _reread, "verify": _verify, "repair": _repair}[mode]
         return _patiently(lambda: work(base, spec, job), job)
 
@@ -64,7 +66,7 @@ def _add(base: KnowledgeBase, spec: Mapping[str, Any], job: Running) -> dict[str
         raise UsageError(STEP, "there is nothing to read", "Give files, folders or addresses")
     if rebuild and urls:
         raise UsageError(STEP, "a rebuild was asked for with addresses", "Rebuild with files, then add addresses")
-    _check_paths(paths, base, person=str(read_object(job.folder / "job.json").get("person", "")))
+    _check_paths(paths, base, _person(job))
     told = _teller(job)
     report = base.add(paths, told, rebuild=rebuild, labels=labels) if paths else None
     if urls:
@@ -116,6 +118,10 @@ def _labels(spec: Mapping[str, Any]) -> Labels | None:
     if not given:
         return None
     return Labels(given.get("tenant", ""), tuple(given.get("readers", ())), given.get("metadata", {}))
+
+
+def _person(job: Running) -> str:
+    return str(read_object(job.folder / "job.json").get("person", ""))
 
 
 def _check_paths(paths: Sequence[Path], base: KnowledgeBase, person: str) -> None:

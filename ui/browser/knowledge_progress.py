@@ -14,7 +14,7 @@ from ui.browser.jobs import Job
 from ui.browser.knowledge_failures import jobs_of
 from ui.browser.knowledge_uploads import shown_name
 from ui.browser.person import person
-from ui.browser.problems import problems_shown
+from ui.browser.problems import live, problems_shown
 from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
@@ -29,7 +29,7 @@ def show_job(kb_name: str) -> None:
     if job is None:
         return
     if job.going:
-        st.fragment(_live, run_every=EVERY_SECONDS)(job.id, kb_name)
+        live(_live, EVERY_SECONDS)(job.id, kb_name)
     else:
         _show_ended(job)
 

@@ -8,9 +8,12 @@ whether it has changed; two files that merely look alike once their names are cl
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import unicodedata
 from collections.abc import Sequence
@@ -33,6 +36,8 @@ LONGEST = 80
 """Characters of a name."""
 LONGEST_BYTES = 240
 """File systems count bytes."""
+LEFT_FREE = 256_000_000
+"""Bytes of the disk that uploads leave to conversations, indexes and all others of this machine."""
 MEMBER = "!/"
 """Stands between an archive and what it holds."""
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "manual"
@@ -195,14 +200,18 @@ def _write(folder: Path, file: Uploaded) -> Path:
     """Put it in its place, whole or not at all; the same bytes are left alone."""
     data, name = file.getvalue(), clean_name(file.name)
     place = folder / hashlib.sha256(file.name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    path, aside = place / name, place / f".{name}"
+    path, aside = place / name, place / f".{secrets.token_hex(8)}"  # another tab may write the same
     try:
         if path.is_file() and path.read_bytes() == data:
             return path
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if shutil.disk_usage(place).free - len(data) < LEFT_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         aside.write_bytes(data)
         aside.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise ServiceError(STEP, f"{name} cannot be kept: {error.strerror or error}", "Free some space") from error
     return path
 

@@ -11,7 +11,7 @@ from streamlit.navigation.page import StreamlitPage
 from decoder.errors import HearthError, MissingExtra
 from ui.browser import opened
 from ui.browser.entrance import FOR_ADMINS
-from ui.browser.person import Person, person, sign_in_configured, signed_in
+from ui.browser.person import Person, person, sign_in_configured, sign_in_missed, signed_in
 from ui.browser.problems import show_problem
 from ui.browser.safe_text import plain
 from ui.browser.settings import ui_settings
@@ -65,6 +65,9 @@ def ask_to_sign_in() -> None:
     st.title(say("app.title"))
     if ui_settings().trusted_header:
         st.error(say("app.not_named"))
+        return
+    if sign_in_missed():
+        st.error(say("app.sign_in_missed"))
         return
     st.write(say("app.sign_in_why"))
     if st.button(say("app.sign_in"), type="primary", icon=":material/login:"):

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from rag.knowledge import KnowledgeBase
 
 SWITCH_SECONDS = 0.001
+MOST_DECODERS = 64
+"""Kept at once: a name of a model can be typed."""
 _lock = threading.RLock()
+_choosing = threading.RLock()
+"""Of its own, since looking for a decoder may ask servers that do not answer."""
 _bases: dict[str, KnowledgeBase] = {}
 _decoders: dict[DecoderChoice, Decoder] = {}
 
@@ -49,18 +53,20 @@ def decoder(choice: DecoderChoice = DecoderChoice()) -> Decoder | None:  # noqa:
 
     Raises UsageError as `wiring.find_decoder`.
     """
-    with _lock:
+    with _choosing:
         found = _decoders.get(choice)
         if found is None:
             found = wiring.find_decoder(choice)
             if found is not None:
+                while len(_decoders) >= MOST_DECODERS:
+                    _decoders.pop(next(iter(_decoders)))  # whoever uses it still holds it
                 _decoders[choice] = found
         return found
 
 
 def forget_decoders() -> None:
     """Look for decoders anew, as after a server was started or stopped. Those in use are closed by nobody."""
-    with _lock:
+    with _choosing:
         _decoders.clear()
 
 

@@ -5,14 +5,17 @@ People see their own conversations, knowledge bases and feedback. Without sign-i
 
 from __future__ import annotations
 
-import hashlib
 import time
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 from streamlit import config
 from streamlit.runtime.pages_manager import PagesManager
 
+from decoder.settings import home
+from ui.browser.ownership import prefix_of
 from ui.browser.settings import ui_settings
 
 LONGEST = 200
@@ -38,7 +41,7 @@ class Person:
     @property
     def prefix(self) -> str:
         """What the names of their knowledge bases begin with."""
-        return f"u{hashlib.sha256(self.id.encode()).hexdigest()[:10]}-" if self.id else ""
+        return prefix_of(self.id)
 
     def own(self, names: list[str]) -> list[str]:
         """Those of these knowledge bases that are theirs, by full name."""
@@ -62,11 +65,30 @@ def sign_in_configured() -> bool:
         return False
 
 
+def sign_in_missed() -> bool:
+    """Sign-in is set up and does not hold: a file of secrets is damaged, or is that of Hearth's home and this process
+    was started without it, as by `streamlit run` alone. For Streamlit, both are as if there were none.
+    """
+    if sign_in_configured():
+        return False
+    files = {home() / "secrets.toml", *(Path(each).expanduser() for each in config.get_option("secrets.files"))}
+    return any(_wants_sign_in(file) for file in files if file.is_file())
+
+
+def _wants_sign_in(file: Path) -> bool:
+    try:
+        return "auth" in tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+
+
 def signed_in() -> bool:
     """Whether a page may be shown: nobody has to sign in, or somebody has."""
     if ui_settings().trusted_header:
         return bool(_header())
-    return not sign_in_configured() or bool(st.user.is_logged_in)
+    if sign_in_configured():
+        return bool(st.user.is_logged_in)
+    return not sign_in_missed()
 
 
 def person() -> Person:
@@ -75,7 +97,7 @@ def person() -> Person:
     if not signed_in():
         st.stop()
     if ui_settings().trusted_header:
-        return _named(_header(), _header())
+        return _named(_header(), _header()[:LONGEST])
     if not sign_in_configured():
         return Person()
     claims = st.user.to_dict()
@@ -95,7 +117,9 @@ def _through_the_app() -> None:
 
 
 def _header() -> str:
-    return (st.context.headers.get(ui_settings().trusted_header) or "").strip()[:LONGEST]
+    """What the proxy says; nothing where the header comes twice, since one of them may be the visitor's own."""
+    found = st.context.headers.get_all(ui_settings().trusted_header)
+    return found[0].strip() if len(found) == 1 else ""
 
 
 def _named(identity: str, name: str) -> Person:

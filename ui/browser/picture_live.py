@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.browser import jobs
+from ui.browser import jobs, problems
 from ui.browser.job_shown import duration, headline, show_end, stop_button
 from ui.browser.jobs import Job
 from ui.browser.person import person
@@ -22,14 +22,13 @@ def live(job: Job, body: Callable[[Job], None]) -> None:
         body(job)
         return
 
-    @st.fragment(run_every=EVERY)
     def looked_at() -> None:
         now = jobs.find(job.id, person().id)
         if not now.going:
             st.rerun()  # before anything is drawn, since a button drawn here would be gone when it is pressed
         body(now)
 
-    looked_at()
+    problems.live(looked_at, EVERY)()
 
 
 def show_state(job: Job, key: str) -> None:

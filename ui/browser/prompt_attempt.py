@@ -69,7 +69,8 @@ class Attempt:
     def check(self) -> None:
         """Raise what went wrong that is no error of the house: a bug, for the log."""
         if self._future is not None and self._future.done() and not self._future.cancelled():
-            self._future.result()
+            ended, self._future = self._future, None  # raised once, or the page would fail for ever
+            ended.result()
 
     async def _run(self, work: Callable[[Attempt], Coroutine[Any, Any, None]]) -> None:
         try:

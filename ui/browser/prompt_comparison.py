@@ -10,7 +10,7 @@ import streamlit as st
 from ui.browser import jobs
 from ui.browser.job_shown import headline, show_end, stop_button
 from ui.browser.jobs import Job
-from ui.browser.problems import problems_shown
+from ui.browser.problems import live, problems_shown
 from ui.browser.prompt_charts import show_accuracy
 from ui.browser.safe_text import plain
 from ui.browser.strings import say
@@ -35,7 +35,7 @@ def show_comparisons(person_id: str) -> None:
             key="compare-shown",
         )
         job = next((each for each in found if each.id == chosen), job)
-    st.fragment(run_every=EVERY if job.going else None)(_show)(job.id, person_id, job.going)
+    live(_show, EVERY if job.going else None)(job.id, person_id, job.going)
 
 
 def _show(job_id: str, person_id: str, polling: bool) -> None:

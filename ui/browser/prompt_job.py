@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from decoder.base import run_sync
 from decoder.errors import UsageError
+from decoder.runs.record import read_object
 from ui.browser import jobs
 from ui.browser.job_process import Running
 from ui.cli import wiring
@@ -97,7 +98,8 @@ def _take_over(job_id: str, folder: Path) -> None:
     """What an earlier job had written. Raises UsageError when it is gone."""
     if not job_id:
         return
-    for file in sorted(jobs.find(job_id).folder.glob(RESULTS.format("*"))):
+    person = str(read_object(folder / "job.json").get("person", ""))
+    for file in sorted(jobs.find(job_id, person).folder.glob(RESULTS.format("*"))):
         if not (folder / file.name).exists():
             shutil.copyfile(file, folder / file.name)
 

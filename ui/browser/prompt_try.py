@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui.browser.problems import show_problem
+from ui.browser.problems import live, show_problem
 from ui.browser.prompt_attempt import Attempt, ask_often, ask_once
 from ui.browser.prompt_charts import show_votes
 from ui.browser.safe_text import safe_markdown
@@ -51,7 +51,7 @@ def show_try(prompt: Prompt, messages: tuple[Message, ...], decoder: Decoder) ->
     if held is not None:
         held[2].check()
         polling = held[2].going
-        st.fragment(run_every=EVERY if polling else None)(_attempt)(held[2], held[1], polling)
+        live(_attempt, EVERY if polling else None)(held[2], held[1], polling)
 
 
 def _begin(

@@ -10,20 +10,23 @@ from ui.browser.agent_form import show_form
 from ui.browser.agent_history import show_history, show_notes
 from ui.browser.agent_live import show_run
 from ui.browser.entrance import enter
-from ui.browser.problems import problems_shown
+from ui.browser.problems import apart
 from ui.browser.strings import say
 
 who = enter("agents")
 job = chosen(who.id)
 if job is None:
     st.write(say("agents.what"))
-    show_form(who)
-    show_notes(who.id)
+    with apart():
+        show_form(who)
+    with apart():
+        show_notes(who.id)
     show_history(who.id)
 else:
     st.button(say("agents.back"), key="agents-back", icon=":material/arrow_back:", type="tertiary", on_click=open_form)
-    with problems_shown():
+    with apart():
         show_run(job)
     if not job.going:
-        show_after(job)
+        with apart():
+            show_after(job)
         show_notes(who.id)

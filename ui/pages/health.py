@@ -10,17 +10,23 @@ from ui.browser.health_charts import show_metrics
 from ui.browser.health_doctor import show_doctor
 from ui.browser.health_jobs import show_jobs
 from ui.browser.health_servers import show_servers
+from ui.browser.problems import apart
 from ui.browser.strings import say
 
 who = enter("health")
 if st.button(say("health.refresh"), key="health-refresh", icon=":material/refresh:"):
     look_again()
-show_cards()
+with apart():
+    show_cards()
 st.subheader(say("health.servers"))
-show_servers(who.id)
+with apart():
+    show_servers(who.id)
 st.subheader(say("health.metrics"))
-show_metrics()
+with apart():
+    show_metrics()
 st.subheader(say("health.jobs"))
-show_jobs(who.id)
+with apart():
+    show_jobs(who.id)
 st.subheader(say("health.doctor"))
-show_doctor()
+with apart():
+    show_doctor()

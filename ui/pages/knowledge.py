@@ -16,33 +16,34 @@ from ui.browser.knowledge_progress import show_job
 from ui.browser.knowledge_search import show_search
 from ui.browser.knowledge_statistics import show_statistics
 from ui.browser.person import person
-from ui.browser.problems import problems_shown
+from ui.browser.problems import apart
 from ui.browser.strings import say
 
 
 def show(kb_name: str) -> None:
     """One knowledge base: its documents first, then what can be done with them."""
     writing = any(job.going for job in jobs_of(kb_name, person().id))
-    show_job(kb_name)
+    with apart():
+        show_job(kb_name)
     documents, search, statistics, chart, care = st.tabs(
         [say(f"knowledge.tab_{name}") for name in ("documents", "search", "statistics", "map", "care")],
         key="knowledge-tab",
         on_change="rerun",
     )
-    with documents, problems_shown():
+    with documents, apart():
         if documents.open:
             show_add(kb_name, open_at_first=kb_name not in own_names() and not writing)
             show_documents(kb_name, writing)
-    with search, problems_shown():
+    with search, apart():
         if search.open:
             show_search(kb_name)
-    with statistics, problems_shown():
+    with statistics, apart():
         if statistics.open:
             show_statistics(kb_name)
-    with chart, problems_shown():
+    with chart, apart():
         if chart.open:
             show_map(kb_name)
-    with care, problems_shown():
+    with care, apart():
         if care.open:
             show_care(kb_name, writing)
 
