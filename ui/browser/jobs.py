@@ -107,6 +107,7 @@ def every(person: str | None = None, kind: str = "") -> list[Job]:
     except FileNotFoundError:
         return []
     found = [_read(folder) for folder in folders if (folder / "job.json").is_file()]
+    found.sort(key=lambda job: (job.id[:15], job.started), reverse=True)  # names tell them apart by the second alone
     return [job for job in found if person in (None, job.person) and kind in ("", job.kind)]
 
 
