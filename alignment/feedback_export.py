@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from alignment.feedback_store import State
 
 STEP = "exporting feedback"
+REMEDY = "Give more feedback in the chat, choose another format, or widen the filters"
 
 
 class Unusable(Exception):
@@ -91,7 +92,7 @@ def export(
     total = len(ledger.fates) + forgotten
     if not rows:
         reasons = "; ".join(f"{number} × {reason}" for reason, number in left_out.items()) or "there is no feedback"
-        raise FeedbackError(STEP, f"no row of {to} comes of {total} events ({reasons})", "Widen the filters")
+        raise FeedbackError(STEP, f"no row of {to} comes of {total} events ({reasons})", REMEDY)
     _write(rows, out)
     return ExportReport(to, str(out), len(rows), total, ledger.used, left_out, dict(ledger.conflicts))
 

@@ -47,7 +47,7 @@ def _folder(folder: Path) -> StoreStatus:
     for file in folder.rglob("*"):
         try:
             if file.is_file():
-                sizes.append(file.stat().st_size)
+                sizes.append(file.stat().st_blocks * 512)  # as they lie on the disk: segments have holes
         except OSError:  # removed since it was listed
             continue
     indexes = sum(each.is_dir() for each in folder.iterdir()) if folder.is_dir() else 0

@@ -174,6 +174,18 @@ def test_an_approval_shows_the_whole_call_and_answers_that_call_alone(open_agent
     assert agent_asking.pending(folder) is None
 
 
+def test_why_it_asks_is_said_where_the_heading_does_not_say_it(open_agents, running):
+    folder = running()
+    ask = {"nonce": "n1", "tool": "write_note", "arguments": {}, "effect": "write", "task": "t", "untrusted": False}
+    ask |= {"reason": "write_note has the effect write", "until": time.time() + 600}
+    (folder / "ask.json").write_text(json.dumps(ask))
+    page = open_agents()
+    assert any("wants to write" in each.value for each in page.subheader)
+    assert not any("has the effect" in each.value for each in page.caption)
+    (folder / "ask.json").write_text(json.dumps({**ask, "reason": "each write asks"}))
+    assert any(each.value == "each write asks" for each in open_agents().caption)
+
+
 def test_a_finished_run_shows_its_cards_as_text_and_can_be_replayed_and_forked(home, open_agents, monkeypatch):
     folder = kept_job(home, "done", tools=())
     turns = [HOSTILE, call("look", n=1), HOSTILE, call("final_answer", answer=HOSTILE)]

@@ -6,6 +6,7 @@ import pytest
 
 from alignment.feedback import Feedback
 from alignment.feedback_events import Exchange
+from ui.browser import align_recipe_view
 
 VIEWS = ["feedback", "data", "train", "runs", "models"]
 
@@ -52,6 +53,19 @@ def test_without_the_packages_of_training_it_says_what_to_install(open_view, mon
     assert "trl" in texts(page.info, page.error, page.caption)
     assert button(page, "align_start") is None
     assert not open_view("data").error, "the rest works without them"
+
+
+def test_training_begins_with_a_recipe_whose_model_is_there(open_view, monkeypatch):
+    assert open_view("train").selectbox(key="align_recipe").value == "pretrain-small"
+    monkeypatch.setattr(align_recipe_view, "choices", lambda: {"some/model": "some/model"})
+    assert open_view("train").selectbox(key="align_recipe").value == "sft-small"
+
+
+def test_feedback_of_which_no_row_comes_says_what_helps(open_view):
+    Feedback().vote(Exchange.of("Why is the sky blue?", "It mirrors the sea."), -1)
+    page = button(open_view("feedback"), "align_make").click().run()
+    assert "voted down" in page.error[0].value
+    assert "choose another format" in texts(page.caption)
 
 
 def test_feedback_becomes_a_data_set_and_what_was_left_out_is_said(open_view, home):

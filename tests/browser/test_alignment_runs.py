@@ -68,6 +68,8 @@ def test_a_run_is_watched_stopped_killed_and_gone_on_with_to_its_end(home, open_
     assert stopped.folder.checkpoints()[-1].name == f"checkpoint-{reached}"
     page = open_page("alignment", align_view="runs")
     assert "stopped" in page.subheader[0].value
+    assert f"Stopped after step {reached}." in page.info[0].value
+    assert "--resume" not in said(page), "the button does it"
 
     button(page, "align_resume").click().run()
     until(lambda: trains_beyond(key, reached + 12))

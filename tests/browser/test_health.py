@@ -121,10 +121,12 @@ def test_a_decoder_that_hangs_is_given_up(home, monkeypatch):
 def test_the_embedded_store_is_measured(home):
     folder = home / "indexes" / "default"
     folder.mkdir(parents=True)
-    (folder / "a").write_bytes(b"x" * 1000)
-    (folder / "b").write_bytes(b"x" * 24)
+    (folder / "a").write_bytes(b"x" * 1_000_000)
+    with (folder / "b").open("wb") as segment:  # nothing but a hole, as a segment has at first
+        segment.truncate(50_000_000)
     found = store_status(RagSettings())
-    assert (found.store, found.indexes, found.files, found.size) == ("edge", 1, 2, 1024)
+    assert (found.store, found.indexes, found.files) == ("edge", 1, 2)
+    assert 1_000_000 <= found.size < 2_000_000, "what it takes on the disk, as the page Knowledge counts it"
 
 
 def test_a_qdrant_server_tells_its_version_or_why_not(answering):
@@ -229,6 +231,7 @@ def test_all_jobs_are_found_with_how_they_ended(open_page, home):
     states = [each.value.rsplit("**", 1)[1].split("·")[1].strip() for each in page.markdown if "onerror" in each.value]
     assert states == ["killed", "failed", "done"]
     assert sum(f"printed {HOSTILE}" == each.value for each in page.code) == 2
+    assert len(page.divider) == 2, "between jobs, not after the last"
     page.button(key="health-remove-20260101-000002-abcdef").click().run()
     assert len(jobs.every()) == 2
 

@@ -113,6 +113,13 @@ def test_a_person_finds_their_own_jobs_alone(start):
         jobs.wait(job, 20)
 
 
+def test_jobs_of_one_second_are_in_order_too(home, monkeypatch):
+    monkeypatch.setattr(jobs, "_spawn", lambda folder: None)
+    monkeypatch.setenv("HEARTH_UI_MAX_JOBS", "99")
+    begun = [jobs.start("draw", "a job", {}).id for _ in range(12)]
+    assert [job.id for job in jobs.every()] == begun[::-1]
+
+
 @pytest.mark.parametrize("job_id", ["../x", "", "20260101-000000-abcdef/..", "20260101-000000-abcdef"])
 def test_an_id_that_is_none_is_refused(home, job_id):
     with pytest.raises(UsageError, match="no such job"):

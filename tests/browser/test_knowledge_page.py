@@ -163,6 +163,15 @@ def test_a_chosen_document_is_shown_with_its_line_numbers(open_page, base):
     assert page.code[0].value.splitlines()[2] == "3  The lamp by the door needs two batteries of the large kind."
 
 
+def test_one_press_leads_to_a_new_conversation_about_it(open_page, base):
+    base("alpha"), base("omega")
+    page = open_page("knowledge", **{"knowledge-chosen": "omega", "chat-id": "an-older-one"})
+    page = page.button(key="knowledge-ask").click().run()
+    assert page.title[0].value == "Chat" and not page.error
+    assert page.session_state["chat-draft"][0] == "omega"
+    assert "chat-id" not in page.session_state
+
+
 def test_a_document_is_deleted_with_its_upload_once_it_was_confirmed(open_page, base):
     kb = base()
     page = choose_rows(open_page("knowledge"), 1)

@@ -73,6 +73,7 @@ def test_the_library_opens_with_a_prompt_its_values_and_its_text(open_page):
     assert any("Estimated" in each.value for each in page.caption)
     assert any("Cached prefix ends here" in each.value for each in page.markdown)
     assert any("There is no decoder" in each.value for each in page.info)
+    assert {each.proto.label for each in page.get("page_link")} == {"Start one on the page Health"}
     assert not page.error
 
 
@@ -112,6 +113,7 @@ def test_one_answer_is_streamed_and_read(open_page, scripted):
     page.button(key="prompt-run").click().run()
     page.session_state["prompt-attempt"][2].wait(10)
     page.run()
+    assert page.button(key="prompt-stop").disabled, "it keeps its place, so that nothing below it moves"
     assert "37" in [each.value for each in page.text]
     assert safe_markdown(said) in [each.value for each in page.markdown]
 

@@ -14,6 +14,7 @@ from agents import events as e
 from agents.calls import as_text
 from agents.events import Event
 from agents.tool import FINAL_ANSWER
+from ui.browser.agent_reason import told
 
 CardKind: TypeAlias = Literal[
     "thought", "action", "asked", "approved", "refused", "observation", "error", "hint", "unusable", "answer", "ended",
@@ -89,7 +90,7 @@ def _made(event: Event, mode: str) -> list[Card]:
         case e.Action():
             return _acted(event, mode)
         case e.ApprovalAsked():
-            return [Card("asked", event.step, event.call.tool, note=event.reason)]
+            return [Card("asked", event.step, event.call.tool, note=told(event.call.tool, event.effect, event.reason))]
         case e.ApprovalGiven():
             return [Card("approved" if event.approved else "refused", event.step, event.call.tool, note=event.by)]
         case e.Observation():

@@ -9,6 +9,7 @@ import streamlit as st
 from ui.browser import agent_asking, agent_runs
 from ui.browser.agent_asking import Ask
 from ui.browser.agent_cards import Card, call_json, cards
+from ui.browser.agent_reason import told
 from ui.browser.agent_shown import ICONS, show_cards
 from ui.browser.agent_spec import spec_of
 from ui.browser.agent_status import line
@@ -83,7 +84,9 @@ def _approval(job: Job, ask: Ask) -> None:
     """The whole call and two buttons, whose keys hold for this one call."""
     with st.container(border=True, key=f"agents-ask-{ask.nonce}"):
         st.subheader(say(f"agents.may_{ask.effect}", tool=plain(ask.tool)), anchor=False)
-        st.caption(" · ".join([plain(ask.reason), *([say("agents.tainted")] if ask.untrusted else [])]))
+        reason = plain(told(ask.tool, ask.effect, ask.reason))
+        if remarks := [each for each in (reason, say("agents.tainted") if ask.untrusted else "") if each]:
+            st.caption(" · ".join(remarks))
         st.code(call_json(ask.arguments), language=None, wrap_lines=True)
         with st.container(horizontal=True):
             choices = (("approve", say("agents.approve"), True), ("refuse", say("agents.refuse"), False))

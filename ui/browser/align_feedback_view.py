@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("vote", "edit", "ranking", "comment")
 FORMATS = ("sft", "dpo", "kto", "ranking")
-LISTED = 200
+LISTED, MOST_HEIGHT = 200, 260
 MADE = "align_made"
 
 
@@ -81,7 +81,9 @@ def _list(where: Where) -> None:
         return
     heads = [say(f"alignment.head_{name}") for name in ("id", "time", "kind", "person", "model", "said")]
     rows = [dict(zip(heads[1:], row(event)[1:], strict=True)) for event in reversed(events[-LISTED:])]
-    st.dataframe(rows, hide_index=True, height=260, width="stretch", key="align_events")
+    st.dataframe(
+        rows, hide_index=True, height=min(MOST_HEIGHT, 38 + 35 * len(rows)), width="stretch", key="align_events"
+    )
     if len(events) > LISTED:
         st.caption(say("alignment.newest", shown=LISTED, all=len(events)))
 

@@ -68,7 +68,7 @@ def show_found(found: Mapping[str, Any], facts: bool = True) -> None:
         name = say(
             "alignment.mask_row",
             number=number,
-            name=plain(str(row["name"])),
+            name=f" {plain(str(row['name']))}" if row["name"] else "",
             live=sum(row["live"]),
             all=len(row["ids"]),
         )

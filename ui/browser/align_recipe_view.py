@@ -27,7 +27,7 @@ def show() -> None:
     _need_training()
     ids = align_recipes.known()
     if st.session_state.get("align_recipe") not in ids:
-        st.session_state["align_recipe"] = st.session_state.get(DRAFT, {}).get("recipe", "sft-small")
+        st.session_state["align_recipe"] = st.session_state.get(DRAFT, {}).get("recipe") or _first()
     if st.session_state["align_recipe"] not in ids:
         st.session_state["align_recipe"] = ids[0]
     recipe_id = st.selectbox(
@@ -40,6 +40,11 @@ def show() -> None:
     recipe = _read(form, st.session_state["align_yaml"])
     _buttons(recipe_id, recipe)
     align_look_view.watch("recipe")
+
+
+def _first() -> str:
+    """The recipe to begin with: one that needs a model only where there is one."""
+    return "sft-small" if choices() else "pretrain-small"
 
 
 def _need_training() -> None:

@@ -94,6 +94,8 @@ def _next(run: Run) -> None:
         return
     if run.state == "killed":
         st.warning(say("alignment.was_killed"), icon=ICONS["killed"])
+    elif run.state == "stopped" and run.folder.checkpoints():
+        st.info(say("alignment.was_stopped", step=f"{align_runs.progress(run)[0]:,}"), icon=ICONS["stopped"])
     elif run.job is not None and run.job.error:
         job_shown.show_end(run.job)
     elif run.noted.get("error"):
@@ -140,7 +142,8 @@ def _charts(run: Run) -> None:
         for column, name in zip(st.columns(2), pair, strict=False):
             with column:
                 st.caption(f"**{plain(name)}** · {found[name][-1][name]:.4g}")
-                st.line_chart(found[name], x="step", y=name, x_label=say("alignment.steps"), y_label=name, height=220)
+                draw = st.line_chart if len(found[name]) > 1 else st.scatter_chart  # a line through one point is none
+                draw(found[name], x="step", y=name, x_label=say("alignment.steps"), y_label=name, height=220)
     with st.expander(say("alignment.figures")):
         for pair in shown:
             for column, name in zip(st.columns(2), pair, strict=False):

@@ -15,7 +15,7 @@ from ui.browser.strings import say
 
 EVERY = 2.0
 MOST = 30
-HEIGHT = 420
+HEIGHT, FEW = 420, 2
 
 
 def show_jobs(person_id: str) -> None:
@@ -32,8 +32,10 @@ def _show(person_id: str, polling: bool) -> None:
     found = jobs.every(person_id)
     if polling and not any(job.going for job in found):
         st.rerun()
-    with st.container(height=HEIGHT, border=True):
-        for job in found[:MOST]:
+    with st.container(height=HEIGHT if len(found) > FEW else "content", border=True):
+        for number, job in enumerate(found[:MOST]):
+            if number:
+                st.divider()
             _job(job)
     if len(found) > MOST:
         st.caption(say("health.more_jobs", count=len(found) - MOST))
@@ -51,4 +53,3 @@ def _job(job: Job) -> None:
         with problems_shown():
             jobs.remove(job)
             st.rerun()
-    st.divider()

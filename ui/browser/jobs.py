@@ -34,6 +34,7 @@ from ui.browser.settings import ui_settings
 
 State: TypeAlias = Literal["starting", "running", "done", "failed", "stopped", "killed"]
 STEP = "starting a job"
+LOCK_SECONDS = 10.0
 STARTING_SECONDS = 30.0
 """How long a process may take before it holds its lock; then it counts as killed."""
 _ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}")
@@ -104,13 +105,11 @@ def start(kind: str, title: str, spec: Mapping[str, Any], person: str = "") -> J
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Two that start at once count each other."""
-    lock = os.open(jobs_folder() / ".starting", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Two that start at once count each other. Raises ServiceError when another hangs."""
+    with (jobs_folder() / ".starting").open("w") as lock:
+        if not take(lock, LOCK_SECONDS):
+            raise ServiceError(STEP, f"another has been starting for {LOCK_SECONDS:g} s", "Try again")
         yield
-    finally:
-        os.close(lock)
 
 
 def _check_room() -> None:

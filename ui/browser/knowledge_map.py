@@ -106,14 +106,14 @@ def _chart(spots: list[dict[str, Any]]) -> Any:
     shapes = alt.Scale(domain=order, range=[SHAPES[style] for style in styles])
     colours = alt.Scale(domain=order, range=[COLOURS[style] for style in styles])
     legend = alt.Legend(
-        title=say("knowledge.map_document"), orient="bottom", columns=2, labelLimit=260, symbolOpacity=1
+        title=say("knowledge.map_document"), orient="bottom", columns=2, labelLimit=150, symbolOpacity=1
     )
     return (
         alt.Chart(alt.Data(values=spots))  # type: ignore[no-untyped-call]
         .mark_point(filled=True, size=70)
         .encode(
-            x=alt.X("x:Q", axis=axis),
-            y=alt.Y("y:Q", axis=axis),
+            x=alt.X("x:Q", axis=axis, scale=alt.Scale(padding=10)),
+            y=alt.Y("y:Q", axis=axis, scale=alt.Scale(padding=10)),
             color=alt.Color("document:N", legend=legend, scale=colours),
             shape=alt.Shape("document:N", legend=legend, scale=shapes),
             opacity=alt.condition(picked, alt.value(0.9), alt.value(0.25)),

@@ -19,7 +19,7 @@ from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
 EVERY_SECONDS = 1.0
-HEIGHT = 220
+HEIGHT = 236
 LONGEST = 60
 
 
@@ -85,7 +85,7 @@ def figures(progress: Mapping[str, Any]) -> str:
         parts.append(say("knowledge.passages_so_far", n=progress.get("passages", 0)))
     if rate := progress.get("rate"):
         parts.append(say(f"knowledge.rate_{unit}", rate=f"{rate:.1f}"))
-    if (left := progress.get("remaining")) is not None:
+    if (left := progress.get("remaining") or 0) >= 1:
         parts.append(say("knowledge.remaining", time=duration(left)))
     if failed := progress.get("failed"):
         parts.append(say("knowledge.failed_so_far", n=len(failed)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -23,7 +23,8 @@ from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
 PIPELINE = "pipeline"
-ACROSS = 4
+SIDE = 96
+"""Pixels of each picture's side where several were drawn; as many stand in a row as there is room for."""
 
 
 def show_draw() -> None:
@@ -99,9 +100,10 @@ def _show_job(job: Job) -> None:
     ids = [name for name in job.progress.get("pictures") or () if name in there]
     if ids:
         st.caption(say("pictures.in_gallery"))
-        for row in range(0, len(ids), ACROSS):
-            for column, name in zip(st.columns(ACROSS), ids[row : row + ACROSS], strict=False):
+        with st.container(horizontal=True, gap="small"):
+            for name in ids:
                 title = say("pictures.picture_number", number=int(name[-3:]) + 1)
-                column.image(enlarged(gallery.file(name).read_bytes()), width="stretch", alt=title)
+                width: int | Literal["content"] = SIDE if len(ids) > 1 else "content"
+                st.image(enlarged(gallery.file(name).read_bytes()), width=width, alt=title)
     elif job.going and (job.folder / PREVIEW).is_file():
         st.image((job.folder / PREVIEW).read_bytes(), width="stretch", caption=plain(say("pictures.preview")))

@@ -18,7 +18,8 @@ from ui.browser.safe_text import plain
 from ui.browser.strings import say
 
 A_PAGE = 24
-ACROSS = 6
+SIDE = 112
+"""Pixels of a picture's side; as many stand in a row as there is room for."""
 
 
 def show_gallery() -> None:
@@ -40,9 +41,9 @@ def _page(gallery: Gallery, every: list[str]) -> None:
     st.caption(say("pictures.gallery_count", count=len(every)))
     number = st.session_state.get("pictures-page", 1) if pages > 1 else 1
     shown = every[(min(number, pages) - 1) * A_PAGE :][:A_PAGE]
-    for row in range(0, len(shown), ACROSS):
-        for column, picture in zip(st.columns(ACROSS), shown[row : row + ACROSS], strict=False):
-            with column:
+    with st.container(horizontal=True):
+        for picture in shown:
+            with st.container(width=SIDE):
                 st.image(enlarged(gallery.file(picture).read_bytes()), width="stretch", alt=_when(picture))
                 st.button(
                     say("pictures.open"),

@@ -121,7 +121,8 @@ def _curves(title: str, shown: Mapping[str, Series]) -> None:
         for name, each in shown.items()
         for step, value in zip(each.steps, each.means, strict=True)
     ]
-    st.line_chart(
+    draw = st.line_chart if any(len(each.steps) > 1 for each in shown.values()) else st.scatter_chart
+    draw(
         _columns(rows), x="step", y="value", color="figure", height=240, x_label=say("pictures.step_label"),
         y_label="", alt=title,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from decoder.errors import HearthError, UsageError
 from ui.browser import jobs, prompt_data, prompt_own
 from ui.browser.problems import problems_shown
 from ui.browser.prompt_comparison import show_comparisons
-from ui.browser.prompt_library import find_decoder
+from ui.browser.prompt_library import find_decoder, show_no_decoder
 from ui.browser.prompt_try import KINDS
 from ui.browser.strings import say
 
@@ -34,7 +34,7 @@ def show_compare(prefix: str, person_id: str) -> None:
     variants = [_variant(number, names, TECHNIQUES) for number in range(int(how_many or 2))]
     rows, kind = _questions()
     if find_decoder() is None:
-        st.info(say("prompts.no_decoder"), icon=":material/power_off:")
+        show_no_decoder()
     elif st.button(say("prompts.compare"), type="primary", icon=":material/balance:", key="compare-start"):
         with problems_shown():
             _start(prefix, person_id, variants, rows, kind)

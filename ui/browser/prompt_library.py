@@ -53,6 +53,12 @@ def find_decoder() -> Decoder | None:
         return None
 
 
+def show_no_decoder() -> None:
+    """That there is nobody to ask, and where one is started."""
+    st.info(say("prompts.no_decoder"), icon=":material/power_off:")
+    st.page_link("pages/health.py", label=say("prompts.to_health"), icon=":material/monitor_heart:")
+
+
 def _described(known: Library, name: str, own: bool) -> str:
     try:
         purpose = known[name].purpose
@@ -80,7 +86,7 @@ def _show_prompt(known: Library, prefix: str, name: str) -> None:
                 messages = show_preview(prompt, values, decoder)
     st.subheader(say("prompts.try"))
     if decoder is None:
-        st.info(say("prompts.no_decoder"), icon=":material/power_off:")
+        show_no_decoder()
     elif messages is not None:
         show_try(prompt, messages, decoder)
 

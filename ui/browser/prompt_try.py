@@ -68,7 +68,7 @@ def _begin(
 def _attempt(attempt: Attempt, kind: str, polling: bool) -> None:
     if polling and not attempt.going:
         st.rerun()
-    if attempt.going and st.button(say("prompts.stop"), icon=":material/stop:", key="prompt-stop"):
+    if st.button(say("prompts.stop"), icon=":material/stop:", key="prompt-stop", disabled=not attempt.going):
         attempt.stop()
         attempt.wait(2)
         st.rerun()

@@ -6,6 +6,7 @@ import streamlit as st
 
 from ui.browser.entrance import enter
 from ui.browser.knowledge_add import show_add, show_new
+from ui.browser.knowledge_ask import show_ask
 from ui.browser.knowledge_care import show_care
 from ui.browser.knowledge_choose import NEW, choose
 from ui.browser.knowledge_failures import jobs_of
@@ -25,6 +26,8 @@ def show(kb_name: str) -> None:
     writing = any(job.going for job in jobs_of(kb_name, person().id))
     with apart():
         show_job(kb_name)
+    if kb_name in own_names():
+        show_ask(kb_name)
     documents, search, statistics, chart, care = st.tabs(
         [say(f"knowledge.tab_{name}") for name in ("documents", "search", "statistics", "map", "care")],
         key="knowledge-tab",
