@@ -55,3 +55,32 @@ def test_ask_watch_stop_again_edit_and_reload(live, window, mock_decoder):
         window.get_by_text("1 of 3").wait_for()
     finally:
         mock_decoder.pace = 0.0
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_stays_at_its_end_until_the_reader_scrolls_up(live, window, mock_decoder, width):
+    mock_decoder.reply = lambda messages: "\n\n".join(f"Paragraph {number} says little." for number in range(40))
+    mock_decoder.pace = 0.01
+    below = "main => main.scrollHeight - main.scrollTop - main.clientHeight"
+    try:
+        window.set_viewport_size({"width": width, "height": 850})
+        window.goto(live.url)
+        main = window.locator("[id=stMain]")
+        line = window.get_by_test_id("stChatInputTextArea")
+        for question in ("one", "two"):
+            line.fill(question)
+            line.press("Enter")
+            window.get_by_role("button", name="Answer again").wait_for(state="hidden")
+            window.get_by_text("Paragraph 25 says").nth(0 if question == "one" else 1).wait_for()
+            window.get_by_role("button", name="Answer again").wait_for()
+            window.wait_for_function(f"({below})(document.getElementById('stMain')) < 50")
+        line.fill("three")
+        line.press("Enter")
+        window.get_by_text("Paragraph 9 says").nth(2).wait_for()
+        main.hover()
+        window.mouse.wheel(0, -900)
+        window.get_by_text("Paragraph 25 says").nth(2).wait_for()
+        assert main.evaluate(below) > 500
+    finally:
+        mock_decoder.pace = 0.0

@@ -67,7 +67,7 @@ def test_a_refusal_is_calm_and_shows_the_passages(open_chat, kept):
     near = Hit(Passage("1", "near", "lease.txt", "lease", 0, 4, 1, 1), 0.1)
     kept.end(turn.id, "done", "", Answer("The documents do not say.", passages=(near,), refused=True))
     page = open_chat(made)
-    assert "The documents do not say." in shown(page) and not page.error
+    assert "came nearest are below" in shown(page) and not page.error
 
 
 def test_a_failed_answer_keeps_its_text_and_can_be_tried_again(open_chat, kept, served):
