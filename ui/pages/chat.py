@@ -11,10 +11,12 @@ from ui.browser.chat_here import here, show_problem_of_before
 from ui.browser.chat_sidebar import show_sidebar
 from ui.browser.chat_turns import follow, look_again, show_turns
 from ui.browser.entrance import enter
+from ui.browser.problems import apart
 
 enter("chat")
 page = here()
-show_sidebar(page)
+with apart():
+    show_sidebar(page)
 show_input(page)
 show_problem_of_before()
 place, alone = None, st.empty()
