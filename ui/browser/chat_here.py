@@ -177,9 +177,10 @@ def _first_kb(names: Sequence[str]) -> str:
 
 def _own_names() -> list[str] | None:
     """This person's knowledge bases. None where they cannot be listed, which is shown: one can still talk and read."""
+    found: list[str] | None = None
     with problems_shown():
-        return knowledge_names.own_names()
-    return None
+        found = knowledge_names.own_names()
+    return found
 
 
 def _settled(kept: Store, turn: Turn) -> Turn:
