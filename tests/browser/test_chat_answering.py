@@ -199,6 +199,14 @@ def test_a_question_waits_for_the_files_that_came_with_it(kept, served, monkeypa
     assert turn.state == "failed" and turn.error["cause"] == "the file is damaged"
 
 
+def test_nobody_is_answered_from_anothers_documents(kept, served, lease):
+    conversation = kept.create("bob", lease, PLAIN, "The lease of somebody else")
+    answering = chat_answering.ask(kept, "bob", conversation.id, "How much?", "", lease, PLAIN)
+    assert answering.wait(10)
+    turn = kept.turn(answering.turn.id, "bob")
+    assert turn.state == "failed" and "no knowledge base of this name" in turn.error["cause"]
+
+
 def test_a_question_does_not_wait_for_ever_for_its_files(kept, served, monkeypatch):
     from ui.browser import chat_written, jobs
 

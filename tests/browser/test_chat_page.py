@@ -172,6 +172,29 @@ def test_texts_are_not_obeyed(open_chat, kept):
     assert any(each.label == "\\:red\\[\\*x\\*\\]" for each in page.button)
 
 
+def test_where_knowledge_bases_cannot_be_listed_one_can_still_talk_and_read(open_chat, kept, served, monkeypatch):
+    from rag.errors import StoreFailed
+    from ui.cli import wiring
+
+    def down():
+        raise StoreFailed("listing", "the server does not answer", "Start it")
+
+    monkeypatch.setattr(wiring, "knowledge_bases", down)
+    page = open_chat(conversation(kept, ("One?", "done", "Once")))
+    assert "the server does not answer" in shown(page) and "Once" in shown(page)
+    page.chat_input[0].set_value("Two?").run()
+    assert "Hello from the model." in shown(page)
+
+
+def test_a_side_that_fails_leaves_the_conversation_where_it_is(open_chat, kept, monkeypatch):
+    def broken(page):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ui.browser.chat_sidebar.show_sidebar", broken)
+    page = open_chat(conversation(kept, ("One?", "done", "Once")))
+    assert "Once" in shown(page) and page.chat_input
+
+
 def test_a_damaged_file_of_conversations_is_told_of(open_page, home):
     (home / "conversations.sqlite").write_bytes(b"not a database" * 100)
     page = open_page("chat")

@@ -18,7 +18,7 @@ from ui.browser.chat_settings import ChatSettings
 from ui.browser.chat_store import Store, store
 from ui.browser.chat_types import Conversation, Turn
 from ui.browser.person import person
-from ui.browser.problems import show_problem
+from ui.browser.problems import problems_shown, show_problem
 from ui.cli import wiring
 
 PARAMETER, SESSION, DRAFT, PROBLEM = "chat", "chat-id", "chat-draft", "chat-problem"
@@ -69,10 +69,11 @@ def here() -> Here:
         except UsageError as error:
             leave()
             show_problem(error)
-    names = knowledge_names.own_names()
+    listed = _own_names()
+    names = listed or []
     if conversation is None:
         kb, settings = st.session_state.get(DRAFT) or (_first_kb(names), ChatSettings())
-        if kb not in ("", *names) and kb not in knowledge_names.known_names():
+        if listed is not None and kb not in ("", *names) and kb not in knowledge_names.known_names():
             kb = _first_kb(names)
         return Here(kept, None, (), (), kb, settings, names)
     _enter(conversation.id)
@@ -192,6 +193,14 @@ def _enter(conversation: str) -> None:
 def _first_kb(names: Sequence[str]) -> str:
     default = f"{person().prefix}{wiring.DEFAULT}"
     return default if default in names else next(iter(names), "")
+
+
+def _own_names() -> list[str] | None:
+    """This person's knowledge bases. None where they cannot be listed, which is shown: one can still talk and read."""
+    found: list[str] | None = None
+    with problems_shown():
+        found = knowledge_names.own_names()
+    return found
 
 
 def _settled(kept: Store, turn: Turn) -> Turn:

@@ -14,6 +14,7 @@ from decoder.types import Finished, Message, TextDelta
 from rag.types import Answer, AnswerDelta
 from ui.browser import chat_prompts, jobs, opened
 from ui.browser.chat_types import Turn
+from ui.browser.ownership import check_own
 from ui.cli.wiring import DecoderChoice
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ async def parts(asked: Asked) -> AsyncGenerator[AnswerDelta | Answer]:
     """
     if asked.turn.job:
         await _indexed(asked.turn.job, asked.person)
+    if asked.turn.kb:
+        check_own(asked.turn.kb, asked.person, STEP)
     decoder = await asyncio.to_thread(_decoder, asked.turn)
     written = _from_documents(asked, decoder) if asked.turn.kb else _from_model(asked, decoder)
     async with aclosing(written) as events:

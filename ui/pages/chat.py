@@ -10,11 +10,13 @@ from ui.browser.chat_live import show_live
 from ui.browser.chat_sidebar import show_sidebar
 from ui.browser.chat_turns import show_turns
 from ui.browser.entrance import enter
+from ui.browser.problems import apart
 
 enter("chat")
 with in_turn():
     page = here()
-    show_sidebar(page)
+    with apart():
+        show_sidebar(page)
     show_input(page)
     show_problem_of_before()
     if page.path and not show_comparison(page):
