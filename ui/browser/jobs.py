@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from decoder.errors import CheckpointFailed, ServiceError, UsageError
+from decoder.file_lock import take
 from decoder.runs.record import read_object, write_whole
 from decoder.settings import home
 from ui.browser.settings import ui_settings
