@@ -163,6 +163,20 @@ def test_a_chosen_document_is_shown_with_its_line_numbers(open_page, base):
     assert page.code[0].value.splitlines()[2] == "3  The lamp by the door needs two batteries of the large kind."
 
 
+def test_the_address_names_the_chosen_one_so_that_a_reload_keeps_it(open_page, base):
+    base("alpha"), base("omega")
+    page = open_page("knowledge")
+    assert page.selectbox[0].value == "alpha"
+    page.selectbox[0].set_value("omega").run()
+    assert page.query_params["kb"] == ["omega"]
+    page.query_params["kb"] = "alpha"  # a step back
+    assert page.run().selectbox[0].value == "alpha"
+    page.query_params["kb"] = "somebody-elses"
+    assert page.run().selectbox[0].value == "alpha"
+    page.selectbox[0].set_value("").run()
+    assert "kb" not in page.query_params and page.text_input(key="knowledge-new-name").value is not None
+
+
 def test_one_press_leads_to_a_new_conversation_about_it(open_page, base):
     base("alpha"), base("omega")
     page = open_page("knowledge", **{"knowledge-chosen": "omega", "chat-id": "an-older-one"})
