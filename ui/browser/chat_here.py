@@ -200,7 +200,7 @@ def _own_names() -> list[str] | None:
     found: list[str] | None = None
     with problems_shown():
         found = knowledge_names.own_names()
-    return found
+    return found  # noqa: RET504  # a problem that is shown leaves it empty
 
 
 def _settled(kept: Store, turn: Turn) -> Turn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from decoder import alias
 from decoder.base import run_sync
@@ -13,7 +13,7 @@ from decoder.errors import DecoderTimeout, HearthError
 from decoder.settings import home
 from ui.browser import opened
 
-KEPT_SECONDS, WAIT_SECONDS, FIRST_WAIT_SECONDS = 10.0, 2.0, 0.5
+KEPT_SECONDS, WAIT_SECONDS, FIRST_WAIT_SECONDS = 10.0, 10.0, 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,10 @@ def forget() -> None:
 def _look(looked: _Looked) -> None:
     try:
         looked.models = _found()
+    except DecoderTimeout as error:  # it is busy, or we are: what it listed last is the best that is known
+        looked.models = replace(
+            looked.models, decoder=True, problem=None if looked.models.names else error, asking=False
+        )
     except HearthError as error:
         looked.models = Models(decoder=True, problem=error)
     finally:

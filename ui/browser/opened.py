@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rag.knowledge import KnowledgeBase
 
 SWITCH_SECONDS = 0.001
+WARM_SECONDS = 2.0
 MOST_DECODERS = 64
 """Kept at once: a name of a model can be typed."""
 _lock = threading.RLock()
@@ -71,12 +72,14 @@ def forget_decoders() -> None:
 
 
 def warm() -> None:
-    """Load the embedding model in the background, so that the first question need not wait.
+    """Load the embedding model in the background, so that the first question need not wait; the first page comes first.
 
     From then on threads take turns more often, so that none waits long for the interpreter while many pages are drawn.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
-    threading.Thread(target=_load, name="hearth-ui-warm", daemon=True).start()
+    loading = threading.Timer(WARM_SECONDS, _load)
+    loading.daemon = True
+    loading.start()
 
 
 def _load() -> None:
