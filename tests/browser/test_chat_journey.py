@@ -81,6 +81,6 @@ def test_the_page_stays_at_its_end_until_the_reader_scrolls_up(live, window, moc
         main.hover()
         window.mouse.wheel(0, -900)
         window.get_by_text("Paragraph 25 says").nth(2).wait_for()
-        assert main.evaluate(below) > 500
+        assert main.evaluate(below) > 100
     finally:
         mock_decoder.pace = 0.0
