@@ -23,7 +23,7 @@ def show_sidebar(page: Here) -> None:
             say("chat.new"),
             key="chat-new",
             icon=":material/add:",
-            type="primary",
+            type="primary" if page.conversation is not None else "secondary",  # an empty chat has its own next step
             width="stretch",
             on_click=begin_new,
             args=(page,),
