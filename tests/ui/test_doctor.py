@@ -144,7 +144,7 @@ def test_a_home_that_cannot_be_written(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(("available", "state"), [(8 * 2**30, "ok"), (2**30, "warn"), (None, "ok")])
 def test_memory(monkeypatch, available, state):
-    monkeypatch.setattr(checks, "_available_memory", lambda: available)
+    monkeypatch.setattr(checks, "available_memory", lambda: available)
     assert row_of(checks.memory()).state == state
 
 

@@ -6,9 +6,9 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from decoder.settings import home
+from ui.cli.checks import available_memory
 
 GPU_SECONDS = 5
 GPU_FIELDS = ("name", "memory.used", "memory.total", "utilization.gpu")
@@ -42,7 +42,7 @@ def machine() -> Machine:
     disk = shutil.disk_usage(place)
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return Machine(disk.free, disk.total, _available(), total, load, os.cpu_count() or 1)
+    return Machine(disk.free, disk.total, available_memory(), total, load, os.cpu_count() or 1)
 
 
 def gpus(seconds: float = GPU_SECONDS) -> list[Gpu]:
@@ -57,15 +57,6 @@ def gpus(seconds: float = GPU_SECONDS) -> list[Gpu]:
         return []
     rows = [[cell.strip() for cell in line.rsplit(",", 3)] for line in run.stdout.splitlines()]
     return [Gpu(*row) for row in rows if len(row) == len(GPU_FIELDS)]
-
-
-def _available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    values = dict(line.split(":", 1) for line in lines if ":" in line)
-    return int(values["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in values else None
 
 
 def size(count: float) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from decoder.errors import RecipeError, UsageError
-from decoder.runs.folder import RunFolder
+from decoder.runs.folder import RunFolder, is_going
 from decoder.settings import home
 from generators.families import FAMILIES
 
@@ -116,21 +114,4 @@ def _runs_in(kind: str, place: Path, prefix: str) -> Iterator[PictureRun]:
 
 def _status(folder: RunFolder, state: dict[str, Any]) -> str:
     status = str(state.get("status", ""))
-    return "killed" if status == "running" and not _held(folder.path) else status
-
-
-def _held(path: Path) -> bool:
-    """Whether a process trains in the folder, which it locks."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return True  # a file system without locks: it may well run
-    finally:
-        os.close(handle)
-    return False
+    return "killed" if status == "running" and not is_going(folder) else status

@@ -146,7 +146,7 @@ def disk() -> list[Row]:
 
 def memory() -> list[Row]:
     """Memory that programs can still have."""
-    available = _available_memory()
+    available = available_memory()
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if available is None:
         return [Row("memory", "ok", f"{total / GIB:.1f} GiB in all")]
@@ -156,7 +156,7 @@ def memory() -> list[Row]:
     return [Row("memory", "warn", detail, "Close other programs: the embedding model needs about 1 GiB")]
 
 
-def _available_memory() -> int | None:
+def available_memory() -> int | None:
     """Bytes, from Linux' /proc/meminfo; None on other systems."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
