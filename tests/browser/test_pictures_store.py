@@ -142,7 +142,7 @@ def test_people_see_their_own_runs_and_only_admins_those_of_the_command_line(hom
 
 
 def test_a_run_that_no_process_holds_was_killed(home):
-    write_run(home / "runs", "tiny", status="running")
+    write_run(home / "runs", "tiny", status="running", pid=os.getpid())
     handle = os.open(home / "runs" / "tiny", os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
     assert find_run("home:tiny").status == "running"
