@@ -50,6 +50,8 @@ def main() -> None:
             prepare(page)
             for name in only:
                 take(page, name)
+            if "chat" in only:
+                take_source(page)
         finally:
             browser.close()
             app.kill()
@@ -94,9 +96,27 @@ def take(page: Any, name: str) -> None:
         visit(page, name)
         fill(page, name)
         page.wait_for_timeout(1500)  # what is drawn by degrees: charts, icons
-        file = PICTURES / f"ui-{name}-{scheme}.png"
-        file.write_bytes(small(page.screenshot()))
-        print(f"{file.relative_to(ROOT)}  {file.stat().st_size // 1000} kB")
+        write(page, f"{name}-{scheme}")
+
+
+def take_source(page: Any) -> None:
+    """A citation that is opened in its page, in light."""
+    page.emulate_media(color_scheme="light")
+    visit(page, "chat")
+    question = page.locator("[data-testid=stChatInputTextArea]")
+    question.fill("How long does starting take on a small machine?")
+    question.press("Enter")
+    page.get_by_role("button", name="04-serving.pdf, page 1").click()
+    page.get_by_role("dialog").get_by_role("img").first.wait_for()
+    page.wait_for_timeout(1500)
+    write(page, "source-light")
+
+
+def write(page: Any, name: str) -> None:
+    """What the window shows, as ui-NAME.png."""
+    file = PICTURES / f"ui-{name}.png"
+    file.write_bytes(small(page.screenshot()))
+    print(f"{file.relative_to(ROOT)}  {file.stat().st_size // 1000} kB")
 
 
 def visit(page: Any, name: str) -> None:
