@@ -46,12 +46,31 @@ JUDGED = ("test_alarms.py", "test_collapse.py", "test_judge.py", "test_metrics.p
 def pytest_collection_modifyitems(items):
     """For `-n 2 --dist loadgroup`: a file stays with a process; vLLM is started, the digits' judge trained, once."""
     for item in items:
-        group = "vllm" if "vllm_server" in item.fixturenames else str(item.path)
+        on_vllm = "vllm_server" in item.fixturenames or item.get_closest_marker("vllm")
+        group = "vllm" if on_vllm else str(item.path)
         if item.path.name in JUDGED:
             group = "judge"
         if group != "vllm" and "chromium" in item.fixturenames:
             group = "browser"
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+running_vllm = []
+"""The server of this process, while it runs."""
+
+
+def pytest_runtest_setup(item):
+    """A process of several runs a group without a break: once others follow, vLLM, which is never idle, has done."""
+    marker = item.get_closest_marker("xdist_group")
+    if running_vllm and hasattr(item.config, "workerinput") and marker.args[0] != "vllm":
+        stop_vllm()
+
+
+def stop_vllm():
+    home, server = running_vllm.pop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEARTH_HOME", str(home))
+        server.stop()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -238,7 +257,7 @@ def vllm_home(tmp_path_factory):
 def vllm_server(tiny_llama, vllm_home):
     """The one vLLM process of the session, with a home of its own: `base_url` (with /v1) and `model`.
 
-    It is stopped when the session ends, however it ends.
+    It is stopped when the session ends, however it ends; in one of several processes, when its tests have run.
     """
     try:
         find_python()
@@ -259,10 +278,10 @@ def vllm_server(tiny_llama, vllm_home):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEARTH_HOME", str(vllm_home))
         server = serve(str(tiny_llama), options)
+    running_vllm.append((vllm_home, server))
     yield server
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HEARTH_HOME", str(vllm_home))
-        server.stop()
+    if running_vllm:
+        stop_vllm()
 
 
 @pytest.fixture(scope="module")
