@@ -43,6 +43,7 @@ JUDGED = ("test_alarms.py", "test_collapse.py", "test_judge.py", "test_metrics.p
 """Files that use `judged_support.first`."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """For `-n 2 --dist loadgroup`: a file stays with a process; vLLM is started, the digits' judge trained, once."""
     for item in items:
