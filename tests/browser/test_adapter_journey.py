@@ -58,7 +58,7 @@ def ask(window):
     set_number(window, "Temperature", 0)
     set_number(window, "Longest answer, in tokens", 24)
     window.keyboard.press("Escape")
-    line = window.get_by_role("textbox", name="Ask a question", exact=False)
+    line = window.get_by_test_id("stChatInputTextArea")
     line.fill(QUESTION)
     line.press("Enter")
     button(window, "Write a better answer").or_(button(window, "Your better answer is kept.")).first.wait_for()
