@@ -79,7 +79,8 @@ def new_tokenizer(recipe: Recipe, rows: Rows) -> Any:
     from alignment.tokenizer_training import train_tokenizer
 
     section = recipe.architecture
-    return train_tokenizer((row["text"] for row in rows), section.vocab_size, section.max_position_embeddings)
+    texts = (row["text"] for row in rows)
+    return train_tokenizer(texts, section.vocab_size, section.max_position_embeddings, section.individual_digits)
 
 
 def build(job: Job) -> Any:

@@ -36,7 +36,10 @@ class ModelSection:
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureSection:
-    """A Llama-architecture decoder made from nothing (`pretrain` without `model.path`), and its tokenizer's size."""
+    """A Llama-architecture decoder made from nothing (`pretrain` without `model.path`), and its tokenizer.
+
+    `individual_digits`: each digit is a token of its own, from which small models learn to calculate.
+    """
 
     hidden_size: int = 128
     intermediate_size: int = 384
@@ -46,6 +49,7 @@ class ArchitectureSection:
     max_position_embeddings: int = 1024
     tie_word_embeddings: bool = True
     vocab_size: int = 2048
+    individual_digits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,13 +41,16 @@ CHAT_TEMPLATE = """\
 """What lies between the generation markers is trained: the answer and the token that ends it."""
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, max_length: int, individual_digits: bool = False
+) -> PreTrainedTokenizerFast:
     """Byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) of at most `vocab_size` tokens.
 
     The same texts in the same order give the same tokenizer. Where the texts hold too few pairs, it is smaller.
 
     Args:
         max_length: the longest text, in tokens, that the model will take.
+        individual_digits: no token holds more than one digit.
 
     Raises:
         RecipeError: `vocab_size` is below SMALLEST.
@@ -59,7 +62,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> P
         cause = f"architecture.vocab_size is {vocab_size}, less than the bytes and special tokens"
         raise RecipeError("training the tokenizer", cause, f"Give at least {SMALLEST}")
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    digits = [pre_tokenizers.Digits(individual_digits=True)] if individual_digits else []
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,

@@ -1,0 +1,163 @@
+"""Writes what hearth-tiny is trained on: files of rows, the same for the same seed and the same public files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from alignment.tiny import rows
+from alignment.tiny.arithmetic import drill, problem
+from alignment.tiny.dialogue import SMALL_TALK, dialogue
+from alignment.tiny.errands import errand
+from alignment.tiny.facts import grounded
+from alignment.tiny.grounding import brief, wordy
+from alignment.tiny.public import paragraphs, school_problems
+from alignment.tiny.records import order
+from ui.tiny.agent_rows import ALL, Conversations
+
+Row = dict[str, Any]
+WITHOUT_SEARCH = ("calculator", "clock")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows of each kind."""
+
+    drills: int
+    solved: int
+    direct: int
+    grounded: int
+    errands: int
+    dialogues: int
+    orders: int
+    paragraphs: int = 0
+    problems: int = 0
+    small_talk: int = 0
+
+    def scaled(self, factor: float) -> Counts:
+        """So many times as many, at least one where there are any."""
+        counts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Counts(**{name: max(1, round(count * factor)) if count else 0 for name, count in counts.items()})
+
+
+PRETRAIN = Counts(
+    drills=6000, solved=22000, direct=6000, grounded=18000, errands=4000, dialogues=4000, orders=4000,
+    paragraphs=2500, problems=1000, small_talk=300,
+)  # fmt: skip
+SFT = Counts(
+    drills=0, solved=4500, direct=1500, grounded=5500, errands=2500, dialogues=1500, orders=1500, small_talk=300
+)
+
+HOUSED = 0.06
+"""The part of as many rows as supervised training has that stand in the plain text too: so the tokenizer knows the
+words of the house's prompts."""
+
+
+def write(folder: Path, scale: float, seed: int, books: Path | None, school: Path | None) -> dict[str, int]:
+    """The training files, and how many rows each has. Without public files their rows are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {
+        "pretrain": [
+            *pretraining(seeded(seed, "pretrain"), PRETRAIN.scaled(scale), books, school),
+            *housed(seeded(seed, "housed"), SFT.scaled(scale * HOUSED)),
+        ],
+        "sft": supervised(seeded(seed, "sft"), SFT.scaled(scale)),
+    }
+    return {name: _write(folder / f"{name}.jsonl", each) for name, each in made.items()}
+
+
+def seeded(seed: int, what: str) -> Random:
+    """Drawn from for one file, whatever else is made."""
+    return Random(f"{seed} {what}")  # noqa: S311  # the same rows for the same seed; no secret
+
+
+def pretraining(random: Random, counts: Counts, books: Path | None, school: Path | None) -> list[Row]:
+    """Rows of text in a drawn order."""
+    agents = Conversations()
+    made = [
+        *_times(counts.drills, lambda: {"text": "\n".join(drill(random) for _ in range(12))}),
+        *_times(counts.solved, lambda: _solved(random)),
+        *_times(counts.direct, lambda: _direct(random)),
+        *_times(counts.grounded, lambda: _short_grounded(random)),
+        *_times(counts.errands, lambda: rows.text(agents.of(errand(random, "train"))[1:])),
+        *_times(counts.dialogues, lambda: rows.text(_dialogue(random))),
+        *_times(counts.orders, lambda: _order(random)),
+        *_times(counts.small_talk, lambda: rows.text(rows.turns(*random.choice(SMALL_TALK)))),
+        *(paragraphs(books, random, counts.paragraphs) if books else ()),
+        *(school_problems(school, random, counts.problems) if school else ()),
+    ]
+    random.shuffle(made)
+    return made
+
+
+def housed(random: Random, counts: Counts) -> list[Row]:
+    """Conversations under the house's prompts, as text."""
+    return [rows.text(row["messages"]) for row in supervised(random, counts)]
+
+
+def supervised(random: Random, counts: Counts) -> list[Row]:
+    """Conversations under the house's prompts, in a drawn order."""
+    made = [
+        *_times(counts.solved, lambda: rows.house_solved(problem(random, "train"))),
+        *_times(counts.direct, lambda: rows.house_direct(problem(random, "train"))),
+        *_times(counts.grounded, lambda: _house_grounded(random)),
+        *_times(counts.dialogues, lambda: _dialogue(random)),
+        *_times(counts.orders, lambda: rows.house_order(order(random, "train"))),
+        *_times(counts.small_talk, lambda: rows.turns(*random.choice(SMALL_TALK))),
+        *_errands(random, counts.errands),
+    ]
+    random.shuffle(made)
+    return [{"messages": each} for each in made]
+
+
+def _errands(random: Random, count: int) -> Iterator[list[Row]]:
+    """With all tools, and a third without the knowledge base where the task needs none."""
+    whole, fewer = Conversations(ALL), Conversations(WITHOUT_SEARCH)
+    for _ in range(count):
+        case = errand(random, "train")
+        few = case.needs <= set(WITHOUT_SEARCH) and random.random() < 0.5
+        yield (fewer if few else whole).of(case)
+
+
+def _solved(random: Random) -> Row:
+    case = problem(random, "train")
+    return rows.text(rows.turns(case.question, case.solution, system=rows.STEPS))
+
+
+def _direct(random: Random) -> Row:
+    case = problem(random, "train")
+    return rows.text(rows.turns(case.question, str(case.answer), system=rows.NUMBER))
+
+
+def _short_grounded(random: Random) -> Row:
+    case = grounded(random, "train")
+    return rows.text(rows.short_grounded(case, brief(case)))
+
+
+def _house_grounded(random: Random) -> list[Row]:
+    case = grounded(random, "train", most=4)
+    answer = wordy(case) if random.random() < 0.3 else brief(case)
+    return rows.house_grounded(case, answer, random)
+
+
+def _dialogue(random: Random) -> list[Row]:
+    return rows.turns(*(content for turn in dialogue(random, "train") for content in turn))
+
+
+def _order(random: Random) -> Row:
+    case = order(random, "train")
+    return rows.text(rows.turns(case.text, case.json, system=rows.FIELDS))
+
+
+def _times(count: int, make: Callable[[], Any]) -> list[Any]:
+    return [make() for _ in range(count)]
+
+
+def _write(path: Path, made: Iterable[Row]) -> int:
+    lines = [json.dumps(row, ensure_ascii=False) for row in made]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return len(lines)
