@@ -3,6 +3,7 @@ random Llama made on the spot, one real vLLM process for the whole session, and 
 """
 
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -91,6 +92,16 @@ def stop_vllm():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HEARTH_HOME", str(home))
         server.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """What is there when a file begins, packages and collected tests, is left out of the search for garbage.
+
+    A search through these million objects takes half a second and more; Streamlit and trainers ask for one at each run.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
