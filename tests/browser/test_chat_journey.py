@@ -15,6 +15,7 @@ def reply(messages):
 @pytest.mark.browser
 def test_ask_watch_stop_again_edit_and_reload(live, window, mock_decoder):
     mock_decoder.reply, mock_decoder.pace = reply, 0.03
+    mock_decoder.halt = 120  # however long the page takes, the answer has not ended by itself before Stop
     try:
         window.goto(live.url)
         line = window.get_by_test_id("stChatInputTextArea")
@@ -35,6 +36,7 @@ def test_ask_watch_stop_again_edit_and_reload(live, window, mock_decoder):
         assert mock_decoder.left == left + 1
 
         window.get_by_role("button", name="Edit").click()
+        mock_decoder.halt = None
         window.get_by_label("Question", exact=True).fill("a short one")
         window.get_by_role("button", name="Send", exact=True).click()
         window.get_by_text("Answered: a short one").wait_for()
@@ -54,7 +56,7 @@ def test_ask_watch_stop_again_edit_and_reload(live, window, mock_decoder):
         window.get_by_role("button", name="a long one").click()
         window.get_by_text("1 of 3").wait_for()
     finally:
-        mock_decoder.pace = 0.0
+        mock_decoder.pace, mock_decoder.halt = 0.0, None
 
 
 @pytest.mark.browser
