@@ -8,6 +8,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 DOCS ?= examples/manual
 Q ?=
 PYTEST_ARGS ?=
+WORKERS ?= 2
 INPUTS := pyproject.toml constraints.txt
 # A user's Linux machine without a GPU would get several GB of CUDA with plain torch: prefer PyTorch's CPU builds there.
 define install_torch
@@ -29,7 +30,7 @@ chat: $(VENV)/.rag ## chat with a knowledge base; DOCS=path for your own files, 
 export DOCS Q
 
 test: $(VENV)/.dev vllm ## install everything and run all tests; PYTEST_ARGS="-k chat" for some
-	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && PYTHONPATH=. $(BIN)/lint-imports

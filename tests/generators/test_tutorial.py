@@ -27,6 +27,7 @@ def house(tmp_path):
     return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
+@pytest.mark.slow
 def test_the_tutorial_trains_draws_walks_and_reads_a_folder_of_pictures(house, tmp_path):
     for block in blocks():
         run = subprocess.run(
