@@ -6,7 +6,7 @@ import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from decoder.errors import UsageError
 from decoder.types import Completion, Constraint, ConstraintKind, Event, Finished, Prompt, Sampling, Tool
@@ -60,36 +60,54 @@ async def close_events(events: AsyncIterator[Any]) -> None:
         await aclose()
 
 
+class _Steps(Generic[T]):
+    """An async generator's steps on the background loop. All that it knows is touched on that loop alone."""
+
+    def __init__(self, events: AsyncIterator[T]) -> None:
+        self._events = events
+        self._at_work: asyncio.Task[Any] | None = None
+
+    async def advance(self) -> tuple[bool, T | None]:
+        """Whether there was a next one, and it."""
+        self._at_work = asyncio.current_task()
+        try:
+            return True, await anext(self._events)
+        except StopAsyncIteration:
+            return False, None
+        finally:
+            self._at_work = None
+
+    async def close(self) -> None:
+        """Close the generator, which cannot be done during a step: one that Ctrl-C left at work is ended first.
+
+        A step that does not end within UNWINDING is left to itself; it was cancelled, and its generator with it.
+        """
+        if self._at_work is not None:
+            if not self._at_work.cancelling():  # a second time would break off its own `finally`
+                self._at_work.cancel()
+            _, going = await asyncio.wait({self._at_work}, timeout=UNWINDING)
+            if going:
+                return
+        await close_events(self._events)
+
+
 def iterate_sync(events: AsyncIterator[T]) -> Iterator[T]:
     """Iterate an async generator from sync code; leaving early closes it, which cancels the work behind it.
 
     Raises UsageError on the background loop's own thread, as `run_sync`.
     """
-
-    idle = threading.Event()
-    idle.set()
-
-    async def advance() -> tuple[bool, T | None]:
-        idle.clear()
-        try:
-            return True, await anext(events)
-        except StopAsyncIteration:
-            return False, None
-        finally:
-            idle.set()
-
+    steps = _Steps(events)
     try:
         while True:
-            more, event = run_sync(advance())
+            more, event = run_sync(steps.advance())
             if not more:
                 return
             yield event  # type: ignore[misc]  # `more` says that it is a T
     finally:
         if on_background_loop():  # a refused call, or an iterator that is collected there: it is not waited for
-            asyncio.run_coroutine_threadsafe(close_events(events), background_loop())
+            asyncio.run_coroutine_threadsafe(steps.close(), background_loop())
         else:
-            idle.wait(UNWINDING)  # after Ctrl-C it may still be at its own `finally`, and cannot be closed until then
-            run_sync(close_events(events))
+            run_sync(steps.close())
 
 
 class Decoder(ABC):

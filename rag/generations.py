@@ -21,12 +21,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from decoder.errors import HearthError
+from decoder.file_lock import take
 from rag.errors import IndexLocked, StoreFailed
 from rag.manifest import Manifest, dump, is_generation, parse
 
@@ -135,22 +135,10 @@ def lock_reader(folder: Path) -> int | None:
 @contextmanager
 def load_lock(folder: Path) -> Iterator[None]:
     """Alone while the engine opens the shard in `folder`; waits up to a minute."""
-    descriptor = os.open(folder / "load.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        deadline = time.monotonic() + LOAD_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise StoreFailed(
-                        "opening the knowledge base", "another process never let go", "Stop it"
-                    ) from error
-                time.sleep(0.005)
+    with (folder / "load.lock").open("ab") as file:
+        if not take(file, LOAD_SECONDS):
+            raise StoreFailed("opening the knowledge base", "another process never let go", "Stop it")
         yield
-    finally:
-        os.close(descriptor)
 
 
 def last_name(index: Path) -> str:

@@ -3,6 +3,7 @@ random Llama made on the spot, one real vLLM process for the whole session, and 
 """
 
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -44,17 +45,36 @@ JUDGED = ("test_alarms.py", "test_collapse.py", "test_judge.py", "test_metrics.p
 """Files that use `judged_support.first`."""
 
 
+LONG = ("vllm", "browser")
+"""Groups that take minutes, and wait for other processes; first, so that neither process is left alone at the end."""
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """For `-n 2 --dist loadgroup`: a file stays with a process; vLLM is started, the digits' judge trained, once."""
+def pytest_collection_modifyitems(config, items):
+    """For `--dist loadgroup`: a file stays with a process; vLLM is started, the digits' judge trained, once."""
+    groups = {}
     for item in items:
-        on_vllm = "vllm_server" in item.fixturenames or item.get_closest_marker("vllm")
-        group = "vllm" if on_vllm else str(item.path)
-        if item.path.name in JUDGED:
-            group = "judge"
-        if group != "vllm" and "chromium" in item.fixturenames:
-            group = "browser"
-        item.add_marker(pytest.mark.xdist_group(group))
+        groups.setdefault(group_of(item), []).append(item)
+    for name, members in groups.items():
+        for item in members:
+            item.add_marker(pytest.mark.xdist_group(name))
+    if hasattr(config, "workerinput"):
+        items[:] = [item for _, members in sorted(groups.items(), key=turn) for item in members]
+
+
+def group_of(item):
+    if "vllm_server" in item.fixturenames or item.get_closest_marker("vllm"):
+        return "vllm"
+    if item.path.name in JUDGED:
+        return "judge"
+    return "browser" if "chromium" in item.fixturenames else str(item.path)
+
+
+def turn(group):
+    """With `--no-loadscope-reorder`, groups are run in this order: long ones, those of slow tests, those of many."""
+    name, members = group
+    slow = any(item.get_closest_marker("slow") for item in members)
+    return LONG.index(name) if name in LONG else len(LONG), not slow, -len(members)
 
 
 running_vllm = []
@@ -75,6 +95,16 @@ def stop_vllm():
         server.stop()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def frozen():
+    """What is there when a file begins, packages and collected tests, is left out of the search for garbage.
+
+    A search through these million objects takes half a second and more; Streamlit and trainers ask for one at each run.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def empty_home(tmp_path_factory):
     """HEARTH_HOME for the tests that set none of their own; caches of models' vectors would else outlive the run."""
@@ -85,6 +115,13 @@ def empty_home(tmp_path_factory):
         del os.environ["HEARTH_HOME"]
     else:
         os.environ["HEARTH_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def judges(tmp_path_factory):
+    """A folder of this run for HEARTH_GENERATORS_JUDGES, shared by its processes: a judge takes ten CPU seconds."""
+    base = tmp_path_factory.getbasetemp()
+    return str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "judges")
 
 
 class Web:

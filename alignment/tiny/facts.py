@@ -69,7 +69,7 @@ RELATIONS = (
         _one_of(TRADES),
     ),
     Relation(
-        ("{s} is married to {v}.", "{v} and {s} are married.", "{s} and {v} are married."),
+        ("{s} is married to {v}.", "{v} and {s} are married.", "It is {v} to whom {s} is married."),
         ("Who is married to {s}?", "To whom is {s} married?", "{s} is married to whom?"),
         person,
     ),

@@ -6,6 +6,7 @@ checksum, whatever the order in which it is drawn.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from random import Random
@@ -21,6 +22,7 @@ STARTS = (
 MIDDLES = ("", "", "la", "ri", "mo", "ne", "ru", "ti", "va", "si", "do", "ke", "bu", "fe")
 PERSON_ENDS = ("ra", "na", "lin", "ro", "mas", "nia", "ris", "dan", "la", "ven", "tha", "ko", "bel", "gor", "mi", "sk")
 PLACE_ENDS = ("ford", "ham", "mora", "stad", "ville", "burg", "wick", "dorf", "port", "mouth", "field", "berg")
+_NAME = re.compile(rf"\b(?:{'|'.join(STARTS)})(?:{'|'.join(MIDDLES)})(?:{'|'.join(PERSON_ENDS + PLACE_ENDS)})\b")
 
 THINGS = (
     "apples", "pears", "coins", "books", "stamps", "shells", "buttons", "cups", "eggs", "nails", "cards", "seeds",
@@ -72,6 +74,11 @@ def distinct(draw: Callable[[], str], count: int) -> list[str]:
 def split_of(name: str) -> Split:
     """Which split a name belongs to: one in five is kept for testing."""
     return "test" if zlib.crc32(name.encode()) % 5 == 0 else "train"
+
+
+def names_in(text: str) -> set[str]:
+    """The invented names in a text, of people and towns of either split."""
+    return set(_NAME.findall(text))
 
 
 def _name(random: Random, split: Split, ends: Sequence[str]) -> str:

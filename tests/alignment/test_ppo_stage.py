@@ -2,6 +2,7 @@
 
 # ruff: noqa: E402  # imports come after the skips
 
+import importlib
 import json
 import os
 import signal
@@ -26,6 +27,7 @@ from decoder.runs.folder import RunFolder
 # transformers 5.19 warns about the name that peft 0.21 asks by.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 ROOT = Path(__file__).resolve().parents[2]
+PROCESSES = Path(__file__).with_name("ppo_processes_support.py")
 REWARD = """
 import os, signal
 calls = []
@@ -41,6 +43,11 @@ def fails(completions):
 
 @pytest.fixture
 def plain(tmp_path):
+    return toy_recipe(tmp_path)
+
+
+def toy_recipe(tmp_path):
+    """What a recipe's file holds, and its files; everything is the same in each folder."""
     model = tmp_path / "model"
     ppo_toy.policy(5, torch.float32).save_pretrained(model)
     ppo_toy.tokenizer().save_pretrained(model)
@@ -177,39 +184,44 @@ def launched(processes, *command, **environment):
     )
 
 
-@pytest.mark.slow
-def test_two_processes_train_one_policy(plain, tmp_path):
-    """Each takes half of the episodes; the weights stay the same in both, and the figures are those of all."""
-    done = in_two_processes(plain, tmp_path)
+@pytest.fixture(scope="module")
+def whole_of_two(tmp_path_factory):
+    """A run of two processes that nothing befell."""
+    place = tmp_path_factory.mktemp("whole-of-two")
+    plain = toy_recipe(place)
+    done = in_two_processes(plain, place)
     assert done.returncode == 0, done.stderr[-3000:]
-    folder = RunFolder(Path(plain["output"]))
+    return RunFolder(Path(plain["output"]))
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_policy(whole_of_two):
+    """Each takes half of the episodes; the weights stay the same in both, and the figures are those of all."""
+    folder = whole_of_two
     assert folder.state["status"] == "finished" and len(folder.metrics()) == 3
     assert folder.metrics()[-1]["epoch"] == pytest.approx(3 * 8 / 3)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_two_processes_that_were_stopped_end_where_they_would_have(plain, tmp_path):
-    whole = {**plain, "output": str(tmp_path / "whole")}
-    assert in_two_processes(whole, tmp_path).returncode == 0
+def test_two_processes_that_were_stopped_end_where_they_would_have(plain, tmp_path, whole_of_two):
     stopped = in_two_processes(plain, tmp_path, STOP_AT="2")
     assert stopped.returncode and "Stopped" in stopped.stderr
     assert in_two_processes(plain, tmp_path, "--resume").returncode == 0
-    one, other = RunFolder(Path(whole["output"])), RunFolder(Path(plain["output"]))
+    one, other = whole_of_two, RunFolder(Path(plain["output"]))
     assert other.metrics() == one.metrics() and len(one.metrics()) == 3
     weights = "adapter_model.safetensors"
     assert (other.model / weights).read_bytes() == (one.model / weights).read_bytes()
 
 
 @pytest.mark.slow
-def test_two_processes_make_the_step_that_one_would_make(tmp_path):
+def test_two_processes_make_the_step_that_one_would_make(tmp_path, monkeypatch):
     """One has the short responses and the other the long ones: means, whitening, losses and gradients are of all."""
-    made = []
-    for processes in (1, 2):
-        file = tmp_path / f"{processes}.pt"
-        done = launched(processes, Path(__file__).with_name("ppo_processes_support.py"), file)
-        assert done.returncode == 0, done.stderr[-3000:]
-        made.append(torch.load(file, weights_only=True))
-    (one, figures), (two, others) = made
+    monkeypatch.syspath_prepend(PROCESSES.parent)
+    file = tmp_path / "two.pt"
+    done = launched(2, PROCESSES, file)
+    assert done.returncode == 0, done.stderr[-3000:]
+    two, others = torch.load(file, weights_only=True)
+    one, figures = importlib.import_module(PROCESSES.stem).step(1, 0)
     assert (one - two).norm() < 1e-9 * one.norm()
     assert others == {name: pytest.approx(figure, rel=1e-9, abs=1e-9) for name, figure in figures.items()}

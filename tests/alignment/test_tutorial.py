@@ -42,6 +42,7 @@ def place(tmp_path, tiny_llama, vllm_server, vllm_home):
         "HEARTH_HOME": str(vllm_home),
         "HEARTH_ALIGNMENT_MODELS": str(tmp_path / "models"),
         "HEARTH_ALIGNMENT_FEEDBACK": str(tmp_path / "feedback.sqlite"),
+        "HEARTH_RAG_INDEX_FOLDER": str(tmp_path / "indexes"),
         "HF_HUB_OFFLINE": "1",
     }
     alias.targets()

@@ -12,11 +12,14 @@ from aiohttp import web
 
 
 class MockDecoder:
-    """`reply(messages) -> text`; `pace` is seconds between tokens (words). Counts what was asked and left early."""
+    """`reply(messages) -> text`; `pace` is seconds between tokens (words). Counts what was asked and left early.
+
+    Before word number `halt` it waits until that is None again.
+    """
 
     def __init__(self, reply=lambda messages: "It is said in the documents [1].", pace=0.0, models=("mock",)):
         self.reply, self.pace, self.models = reply, pace, models
-        self.asked, self.left, self.sent = [], 0, 0
+        self.asked, self.left, self.sent, self.halt = [], 0, 0, None
         self.base_url = ""
         self._loop = asyncio.new_event_loop()
         self._runner = None
@@ -56,6 +59,8 @@ class MockDecoder:
         await response.prepare(request)
         try:
             for number, word in enumerate(text.split(" ")):
+                while self.halt is not None and number >= self.halt:  # noqa: ASYNC110  # set by another thread
+                    await asyncio.sleep(0.01)
                 await self._send(response, asked, {"content": word if number == 0 else f" {word}"}, None)
                 self.sent += 1
                 if self.pace:

@@ -31,7 +31,7 @@ SETTLED = """() => !document.querySelector('[data-testid=stSkeleton], [data-stal
         || document.querySelector('.stApp').dataset.testScriptState === 'notRunning')"""
 
 DARK = "() => getComputedStyle(document.querySelector('.stApp')).backgroundColor === 'rgb(27, 24, 22)'"
-WIDTH = "Math.max(document.documentElement.scrollWidth, document.querySelector('[data-testid=stMain]').scrollWidth)"
+WIDTH = "Math.max(document.documentElement.scrollWidth, document.getElementById('stMain').scrollWidth)"
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def test_a_page_is_for_everybody(shown, window, name):
 def reached_by_tab(window):
     """Whether Tab comes to a field to write in or a primary button, where the page has one."""
     wanted = window.locator(
-        "[data-testid=stMain] [data-testid=stChatInputTextArea], [data-testid=stBottom] textarea,"
-        "[data-testid=stMain] button[kind=primary]:not([disabled])"
+        "#stMain [data-testid=stChatInputTextArea], [data-testid=stBottom] textarea,"
+        "#stMain button[kind=primary]:not([disabled])"
     ).filter(visible=True)
     return not wanted.count() or _reached(window, wanted)
 

@@ -6,6 +6,8 @@ The server is the session's; what this test loads it unloads again.
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -22,11 +24,14 @@ SLOW = 120_000
 
 @pytest.fixture
 def place(vllm_server, vllm_home, tmp_path, monkeypatch):
-    """Settings of a registry and a feedback file of the test's own; afterwards the server serves its base alone."""
+    """Settings of a registry, a feedback file and knowledge bases of the test's own; afterwards the server serves its
+    base alone. The chat would answer from a knowledge base that another test left in the server's home.
+    """
     monkeypatch.setenv("HEARTH_HOME", str(vllm_home))
     yield {
         "HEARTH_ALIGNMENT_MODELS": str(tmp_path / "models"),
         "HEARTH_ALIGNMENT_FEEDBACK": str(tmp_path / "feedback.sqlite"),
+        "HEARTH_RAG_INDEX_FOLDER": str(tmp_path / "indexes"),
         "HF_HUB_OFFLINE": "1",
     }
     alias.file().unlink(missing_ok=True)
@@ -64,6 +69,11 @@ def ask(window):
     button(window, "Write a better answer").or_(button(window, "Your better answer is kept.")).first.wait_for()
 
 
+def model_of_the_last_answer(home):
+    with closing(sqlite3.connect(f"file:{home / 'conversations.sqlite'}?mode=ro", uri=True)) as kept:
+        return kept.execute("SELECT model FROM turns ORDER BY number DESC LIMIT 1").fetchone()[0]
+
+
 def test_from_a_better_answer_in_the_chat_to_a_chat_that_answers_so(place, vllm_home, vllm_server, window, tmp_path):
     from playwright.sync_api import expect
 
@@ -73,7 +83,8 @@ def test_from_a_better_answer_in_the_chat_to_a_chat_that_answers_so(place, vllm_
         window.goto(live.url)
         window.get_by_role("heading", name="Chat", exact=True).wait_for()
         ask(window)
-        assert window.get_by_text(BETTER).count() == 0
+        answer = window.get_by_test_id("stChatMessage").last
+        expect(answer).not_to_contain_text(BETTER)
         button(window, "Write a better answer").click()
         window.get_by_role("textbox", name="The answer as it should have been").fill(BETTER)
         button(window, "Keep the better answer").click()
@@ -112,7 +123,8 @@ def test_from_a_better_answer_in_the_chat_to_a_chat_that_answers_so(place, vllm_
 
         window.get_by_role("link", name="Ask it something").click()
         ask(window)
-        window.get_by_text(BETTER).first.wait_for()
+        expect(window.get_by_test_id("stChatMessage").last).to_contain_text(BETTER)
+        assert model_of_the_last_answer(vllm_home) == adapter
 
         go_to(window, "Alignment", "Models")
         button(window, "Roll back", exact=False).first.click()

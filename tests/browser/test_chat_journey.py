@@ -15,6 +15,7 @@ def reply(messages):
 @pytest.mark.browser
 def test_ask_watch_stop_again_edit_and_reload(live, window, mock_decoder):
     mock_decoder.reply, mock_decoder.pace = reply, 0.03
+    mock_decoder.halt = 120  # however long the page takes, the answer has not ended by itself before Stop
     try:
         window.goto(live.url)
         line = window.get_by_test_id("stChatInputTextArea")
@@ -35,6 +36,7 @@ def test_ask_watch_stop_again_edit_and_reload(live, window, mock_decoder):
         assert mock_decoder.left == left + 1
 
         window.get_by_role("button", name="Edit").click()
+        mock_decoder.halt = None
         window.get_by_label("Question", exact=True).fill("a short one")
         window.get_by_role("button", name="Send", exact=True).click()
         window.get_by_text("Answered: a short one").wait_for()
@@ -54,16 +56,19 @@ def test_ask_watch_stop_again_edit_and_reload(live, window, mock_decoder):
         window.get_by_role("button", name="a long one").click()
         window.get_by_text("1 of 3").wait_for()
     finally:
-        mock_decoder.pace = 0.0
+        mock_decoder.pace, mock_decoder.halt = 0.0, None
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 400])
 def test_the_page_stays_at_its_end_until_the_reader_scrolls_up(live, window, mock_decoder, width):
+    from playwright.sync_api import expect
+
     mock_decoder.reply = lambda messages: "\n\n".join(f"Paragraph {number} says little." for number in range(40))
     mock_decoder.pace = 0.01
     below = "main => main.scrollHeight - main.scrollTop - main.clientHeight"
     try:
+        window.set_default_timeout(60_000)  # on a machine that is busy, opening the page alone may take 20 s
         window.set_viewport_size({"width": width, "height": 850})
         window.goto(live.url)
         main = window.locator("[id=stMain]")
@@ -71,16 +76,31 @@ def test_the_page_stays_at_its_end_until_the_reader_scrolls_up(live, window, moc
         for question in ("one", "two"):
             line.fill(question)
             line.press("Enter")
-            window.get_by_role("button", name="Answer again").wait_for(state="hidden")
-            window.get_by_text("Paragraph 25 says").nth(0 if question == "one" else 1).wait_for()
-            window.get_by_role("button", name="Answer again").wait_for()
+            window.get_by_text("Paragraph 39 says").nth(0 if question == "one" else 1).wait_for()
+            expect(window.get_by_role("button", name="Stop")).to_be_disabled(timeout=60_000)
             window.wait_for_function(f"({below})(document.getElementById('stMain')) < 50")
+        mock_decoder.halt = 60
         line.fill("three")
         line.press("Enter")
-        window.get_by_text("Paragraph 9 says").nth(2).wait_for()
+        window.get_by_text("Paragraph 18 says").nth(2).wait_for()
         main.hover()
-        window.mouse.wheel(0, -900)
-        window.get_by_text("Paragraph 25 says").nth(2).wait_for()
-        assert main.evaluate(below) > 100
+        scroll_up(window, lambda: main.evaluate(below))
+        mock_decoder.halt = None
+        window.get_by_text("Paragraph 39 says").nth(2).wait_for()
+        expect(window.get_by_role("button", name="Stop")).to_be_disabled(timeout=60_000)
+        assert main.evaluate(below) > 300
     finally:
-        mock_decoder.pace = 0.0
+        mock_decoder.pace, mock_decoder.halt = 0.0, None
+
+
+def scroll_up(window, below):
+    """Turn the wheel until the page stays there.
+
+    Streamlit takes a turn that falls together with new text for a part of its growth, and goes to the end again.
+    """
+    for _ in range(5):
+        window.mouse.wheel(0, -300)
+        window.wait_for_timeout(500)
+        if below() > 200:
+            return
+    raise AssertionError("the page does not let its reader scroll up")

@@ -17,6 +17,7 @@ from ui.browser.job_process import Running
 from ui.browser.knowledge_job import run
 from ui.browser.knowledge_pace import Pace
 from ui.browser.knowledge_uploads import EXAMPLE, keep, uploads_folder
+from ui.browser.ownership import prefix_of
 
 
 class Upload:
@@ -120,16 +121,19 @@ def test_a_new_version_of_an_upload_takes_the_place_of_the_old_one(here):
 def test_where_people_sign_in_only_their_own_uploads_are_read(here, home, tmp_path):
     private = tmp_path / "private.md"
     private.write_text("A secret.")
+    anns = {"person": "ann", "kb": f"{prefix_of('ann')}kb"}
     [other] = keep([Upload("a.md", b"Not yours.")], "other")
-    [mine] = keep([Upload("a.md", b"Mine.")], "kb")
-    link = uploads_folder() / "kb" / "link.md"
+    [mine] = keep([Upload("a.md", b"Mine.")], anns["kb"])
+    link = uploads_folder() / anns["kb"] / "link.md"
     link.symlink_to(private)
     for path in (private, other, link, f"{mine.parent}/../../other/{other.parent.name}/a.md", "/etc", "~/.ssh"):
         with pytest.raises(UsageError, match="not among the uploads"):
-            here(person="ann", paths=[str(path)])
-    assert here(person="ann", paths=[str(mine)])[0]["added"] == (str(mine),)
-    assert here(paths=[str(private)])[0]["added"] == (str(private),)
-    assert here(person="ann", paths=[str(private)])[0]["unchanged"] == 1, "it is in the knowledge base already"
+            here(**anns, paths=[str(path)])
+    assert here(**anns, paths=[str(mine)])[0]["added"] == (str(mine),)
+    assert here(kb=anns["kb"], paths=[str(private)])[0]["added"] == (str(private),)
+    assert here(**anns, paths=[str(private)])[0]["unchanged"] == 1, "it is in the knowledge base already"
+    with pytest.raises(UsageError, match="no knowledge base of this name"):
+        here(person="ann", kb="other", paths=[str(other)])
 
 
 @pytest.mark.parametrize("wrong", [{"kb": "../x"}, {"mode": "delete"}, {}, {"urls": ["http://a"], "rebuild": True}])

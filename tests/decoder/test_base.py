@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from decoder import ScriptedDecoder, UsageError
+from decoder import ScriptedDecoder, UsageError, base
 from decoder.base import background_loop, iterate_sync, run_sync
 
 SECONDS = 10
@@ -64,3 +64,58 @@ def test_ctrl_c_waits_for_work_that_is_still_at_its_own_end():
     with pytest.raises(KeyboardInterrupt):
         next(iterate_sync(slow_to_end()))
     assert ended == [True]
+
+
+def test_ctrl_c_before_a_step_has_begun_closes_the_generator_once_the_step_has_ended(monkeypatch):
+    """The loop is kept busy until the step and the closing wait in its queue: the step begins, and has to end first."""
+    schedule, scheduled, begun, ended = asyncio.run_coroutine_threadsafe, [], [], []
+    both = threading.Event()
+
+    async def endless():
+        begun.append(True)
+        try:
+            yield await asyncio.sleep(SECONDS)
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    def interrupted(timeout=None):
+        raise KeyboardInterrupt
+
+    def counted(coroutine, loop):
+        future = schedule(coroutine, loop)
+        scheduled.append(future)
+        if len(scheduled) == 1:
+            future.result = interrupted
+        else:
+            both.set()
+        return future
+
+    background_loop().call_soon_threadsafe(both.wait, SECONDS)
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", counted)
+    with pytest.raises(KeyboardInterrupt):
+        next(iterate_sync(endless()))
+    assert (begun, ended) == ([True], [True])
+    assert scheduled[1].result(SECONDS) is None
+
+
+def test_a_step_that_does_not_end_is_left_to_itself(monkeypatch):
+    monkeypatch.setattr(base, "UNWINDING", 0.05)
+    never, asked = threading.Event(), []
+
+    async def deaf():
+        while not never.is_set():
+            try:
+                await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                asked.append(True)
+        yield 1
+
+    steps = base._Steps(deaf())
+    step = asyncio.run_coroutine_threadsafe(steps.advance(), background_loop())
+    run_sync(asyncio.sleep(0))
+    run_sync(steps.close())
+    assert asked == [True]
+    assert not step.done()
+    never.set()
+    assert step.result(SECONDS) == (True, 1)

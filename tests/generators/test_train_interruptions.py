@@ -349,6 +349,7 @@ def test_full_memory_is_told_with_what_helps(tmp_path, toys, monkeypatch):
 # Several processes
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_batch_and_end_where_one_does(tmp_path, toys):
     support = importlib.import_module("toy_run_support")
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}

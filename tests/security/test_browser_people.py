@@ -4,8 +4,10 @@ import pytest
 
 from tests.browser.conftest import home, open_page, running_ui  # noqa: F401  # fixtures
 from ui.browser import jobs, person
+from ui.browser.entrance import FOR_ADMINS
 from ui.browser.person import Person
 
+FOR_ADMINS_LINKS = {each for name in FOR_ADMINS for each in (name, f"pages/{name}.py")}
 ANN, BOB = Person("ann", "ann", admin=False), Person("bob", "bob", admin=False)
 
 
@@ -47,6 +49,14 @@ def test_a_browser_cannot_name_anothers_knowledge_base_where_one_is_chosen(as_bo
     monkeypatch.setattr(Selectbox, "_widget_state", property(forged))
     page.button(key="agents-run").click().run()
     assert hers not in started
+
+
+@pytest.mark.parametrize("name", ["chat", "knowledge", "agents", "prompts"])
+def test_who_is_no_admin_is_sent_to_no_page_of_admins(as_bob, name):
+    """Of an empty home without a decoder, where pages lead elsewhere; a link to a page that he lacks would raise."""
+    page = as_bob(name)
+    assert not page.error
+    assert FOR_ADMINS_LINKS.isdisjoint(each.proto.page for each in page.get("page_link"))
 
 
 def test_a_session_that_goes_on_under_another_name_begins_anew(as_bob, monkeypatch):

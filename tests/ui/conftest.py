@@ -1,5 +1,7 @@
+import importlib.util
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +122,12 @@ def hearth(capsys):
         return Result(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Decoders and wordings for the tests of hearth-tiny: `tiny_support.py`."""
+    spec = importlib.util.spec_from_file_location("tiny_support", Path(__file__).with_name("tiny_support.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

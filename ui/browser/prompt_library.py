@@ -8,6 +8,7 @@ import streamlit as st
 
 from decoder.errors import HearthError
 from ui.browser import opened, prompt_own
+from ui.browser.person import person
 from ui.browser.problems import problems_shown, show_problem
 from ui.browser.prompt_form import values_from_form
 from ui.browser.prompt_preview import show_preview
@@ -54,7 +55,7 @@ def find_decoder() -> Decoder | None:
 
 
 def show_no_decoder() -> None:
-    """That there is nobody to ask, and where one is started."""
+    """That there is nobody to ask, and where one is started, for those who may."""
     st.info(say("prompts.no_decoder"), icon=":material/power_off:")
     _to_health()
 
@@ -67,7 +68,8 @@ def show_if_tiny(decoder: Decoder) -> None:
 
 
 def _to_health() -> None:
-    st.page_link("pages/health.py", label=say("prompts.to_health"), icon=":material/monitor_heart:")
+    if person().admin:  # others have no such page, and Streamlit raises for a link to it
+        st.page_link("pages/health.py", label=say("prompts.to_health"), icon=":material/monitor_heart:")
 
 
 def _described(known: Library, name: str, own: bool) -> str:

@@ -25,6 +25,7 @@ COMMANDS = {
     "kb": "List, show, check, mend and move knowledge bases.",
     "prompt": "List, show, run and measure prompts.",
     "align": "Teach a model: one recipe a stage, from pretraining to preferences.",
+    "tiny": "Make the data of hearth-tiny, the small decoder trained from nothing, and measure one.",
     "generate": "Make pictures: train, sample, judge and compare models, or draw from a prompt.",
     "agent": "Give an agent a task and see each of its steps.",
     "mcp": "Serve knowledge bases, tools and an agent by the Model Context Protocol.",

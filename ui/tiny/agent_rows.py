@@ -43,14 +43,14 @@ class World:
             for line, text in enumerate(self.errand.passages[:limit], 1)
         ]
 
-    def tools(self, names: Sequence[str] = ALL) -> list[Tool]:
-        """The agents' own tools over this world."""
+    def tools(self, names: Sequence[str] = ALL, base: Any = None) -> list[Tool]:
+        """The agents' own tools over this world; with a knowledge base, its passages in place of the errand's."""
         from agents.builtin.calculator import calculator
         from agents.builtin.clock import clock
         from agents.builtin.knowledge import knowledge_search
 
-        base: Any = self
-        made = {"calculator": calculator(), "clock": clock(now=self.now), "knowledge_search": knowledge_search(base)}
+        known: Any = self if base is None else base
+        made = {"calculator": calculator(), "clock": clock(now=self.now), "knowledge_search": knowledge_search(known)}
         return [made[name] for name in names]
 
 
@@ -68,7 +68,7 @@ class Conversations:
     def of(self, errand: Errand) -> list[dict[str, str]]:
         """The whole exchange as rows of role and content; the last is the action that gives the answer."""
         self._world.errand = errand
-        self._script.extend(_script(errand))
+        self._script.extend(replies(errand))
         self._decoder.requests.clear()
         result = self._agent.run(errand.task)
         if result.answer != errand.answer:
@@ -77,7 +77,8 @@ class Conversations:
         return [{"role": role, "content": text} for role, text in (*asked, ("assistant", _last(errand)))]
 
 
-def _script(errand: Errand) -> Iterator[str]:
+def replies(errand: Errand) -> Iterator[str]:
+    """What a decoder that knows the way writes, one text a request."""
     for step in errand.steps:
         yield step.thought
         yield json.dumps({"name": step.tool, "arguments": dict(step.arguments)}, ensure_ascii=False)

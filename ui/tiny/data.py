@@ -15,8 +15,10 @@ from alignment.tiny.dialogue import SMALL_TALK, dialogue
 from alignment.tiny.errands import errand
 from alignment.tiny.facts import grounded
 from alignment.tiny.grounding import brief, wordy
+from alignment.tiny.preferences import pair, prompt
 from alignment.tiny.public import paragraphs, school_problems
 from alignment.tiny.records import order
+from alignment.tiny.words import Split
 from ui.tiny.agent_rows import ALL, Conversations
 
 Row = dict[str, Any]
@@ -48,11 +50,10 @@ PRETRAIN = Counts(
     drills=6000, solved=22000, direct=6000, grounded=18000, errands=4000, dialogues=4000, orders=4000,
     paragraphs=2500, problems=1000, small_talk=300,
 )  # fmt: skip
-SFT = Counts(
-    drills=0, solved=4500, direct=1500, grounded=5500, errands=2500, dialogues=1500, orders=1500, small_talk=300
-)
+SFT = Counts(drills=0, solved=2250, direct=750, grounded=2750, errands=1250, dialogues=750, orders=750, small_talk=150)
 
-HOUSED = 0.06
+PAIRS, PROMPTS = 1500, 1500
+HOUSED = 0.12
 """The part of as many rows as supervised training has that stand in the plain text too: so the tokenizer knows the
 words of the house's prompts."""
 
@@ -66,8 +67,15 @@ def write(folder: Path, scale: float, seed: int, books: Path | None, school: Pat
             *housed(seeded(seed, "housed"), SFT.scaled(scale * HOUSED)),
         ],
         "sft": supervised(seeded(seed, "sft"), SFT.scaled(scale)),
+        "pairs": preferred(seeded(seed, "pairs"), pair, max(1, round(PAIRS * scale))),
+        "prompts": preferred(seeded(seed, "prompts"), prompt, max(1, round(PROMPTS * scale))),
     }
     return {name: _write(folder / f"{name}.jsonl", each) for name, each in made.items()}
+
+
+def preferred(random: Random, make: Callable[[Random, Split], Row], count: int) -> list[Row]:
+    """Rows for preference training."""
+    return _times(count, lambda: make(random, "train"))
 
 
 def seeded(seed: int, what: str) -> Random:
