@@ -327,3 +327,12 @@ def test_who_is_no_admin_any_more_does_not_go_on_with_what_admins_alone_may_name
     monkeypatch.setattr(agent_after, "person", lambda: Person("ann", "Ann", admin=False))
     with pytest.raises(UsageError, match="admins alone"):
         agent_after.check_may(job)
+
+
+def test_anybody_goes_on_with_hearth_tiny(home, monkeypatch):
+    from ui.browser import agent_after
+    from ui.browser.person import Person
+
+    job = jobs.find(kept_job(home, "stopped", person="ann", embedded="hearth-tiny").name, "ann")
+    monkeypatch.setattr(agent_after, "person", lambda: Person("ann", "Ann", admin=False))
+    agent_after.check_may(job)
