@@ -17,9 +17,12 @@ from agents.context import Context, prompt_sha256
 from agents.events import DecoderCalled, Ended, Event, Purpose, ThoughtDelta
 from decoder import types
 from decoder.base import Decoder, close_events
+from decoder.errors import ContextOverflow
 from decoder.types import Choice, Completion, Constraint, Finished, Message, Sampling, TextDelta
 
 T = TypeVar("T")
+LEAST_TOKENS = 64
+"""A call that the context has no room for is not asked with fewer tokens than these."""
 
 
 class OutOfBudget(Exception):
@@ -57,12 +60,13 @@ async def generate(
 
     Raises:
         OutOfBudget: before it for tokens, or during it for seconds.
+        ContextOverflow: the conversation fills the context, or all but LEAST_TOKENS of it.
     """
     began = time.monotonic()
     prompt = context.messages()
     most = await _room(decoder, prompt, meter, limit)
     asked.sampling = replace(asked.sampling, n=1, max_tokens=most)
-    async with aclosing(_events(asked, decoder, prompt, meter, deltas and asked.purpose != "action")) as events:
+    async with aclosing(_fitted(asked, decoder, prompt, meter, deltas and asked.purpose != "action")) as events:
         async for event in events:
             if isinstance(event, TextDelta):
                 yield ThoughtDelta(context.step, event.text)
@@ -71,6 +75,29 @@ async def generate(
     meter.use(usage)
     sent = prompt_sha256(prompt)
     yield DecoderCalled(context.step, asked.purpose, usage, seconds, reason, decoder.model, sent)
+
+
+async def _fitted(
+    asked: Asked, decoder: Decoder, prompt: Sequence[Message], meter: Meter, streamed: bool
+) -> AsyncGenerator[types.Event]:
+    """The decoder's events; where the context is too short for so many tokens, of a second call for those that fit.
+
+    So a small context is asked about only where it is too short. Nothing comes before a decoder refuses.
+    """
+    try:
+        async with aclosing(_events(asked, decoder, prompt, meter, streamed)) as events:
+            async for event in events:
+                yield event
+        return
+    except ContextOverflow:
+        length = await _in_time(meter, decoder.acontext_length())
+        left = 0 if length is None else length - await _in_time(meter, decoder.acount_tokens(prompt))
+        if not LEAST_TOKENS <= left < (asked.sampling.max_tokens or 0):
+            raise
+    asked.sampling = replace(asked.sampling, max_tokens=left)
+    async with aclosing(_events(asked, decoder, prompt, meter, streamed)) as events:
+        async for event in events:
+            yield event
 
 
 async def _events(

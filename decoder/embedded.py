@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from decoder import tiny
 from decoder.base import Decoder
 from decoder.constraint import is_tool_call, validate
 from decoder.errors import (
@@ -29,6 +30,7 @@ from decoder.errors import (
     UnknownModel,
     UsageError,
 )
+from decoder.loading_bar import no_progress_bar
 from decoder.toolcalls import read_call
 from decoder.types import (
     CONSTRAINT_KINDS,
@@ -75,7 +77,7 @@ class EmbeddedDecoder(Decoder):
     without a chat template is given lines of `role: text`.
 
     Args:
-        model: a folder with config.json and *.safetensors, or a name on the model hub.
+        model: a folder with config.json and *.safetensors, "hearth-tiny", or a name on the model hub.
         device: "cpu", "cuda", "cuda:1", …; by default a GPU when there is one.
         dtype: of the weights, such as "bfloat16"; by default as they were saved.
         timeout: seconds to wait for the next event, a turn at the model included.
@@ -87,7 +89,7 @@ class EmbeddedDecoder(Decoder):
     def __init__(
         self, model: str | Path, *, device: str | None = None, dtype: str = "auto", timeout: float = 600.0
     ) -> None:
-        path = Path(model).expanduser()
+        path = Path(tiny.resolve(model)).expanduser()
         if path.is_dir():
             _check_folder(path)
         self._source = str(path) if path.is_dir() else str(model)
@@ -232,9 +234,10 @@ def _load(source: str, device: str | None, dtype: str) -> Engine:
         raise MissingExtra(LOADING, "transformers or torch", EXTRA) from error
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, trust_remote_code=False
-        )
+        with no_progress_bar():
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                source, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            )
     except (OSError, ValueError, KeyError) as error:
         cause = " ".join(str(error).split())[:300]
         raise UnknownModel(LOADING, f"{source}: {cause}", "Name a model folder, or a model of the hub") from error

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from decoder import adapters, server_state
+from decoder import adapters, server_state, tiny
 from decoder.errors import DecoderError, UsageError
 from decoder.server_errors import NoSuchServer, ServerExists, ServerStartFailed
 from decoder.server_launch import (
@@ -127,7 +127,7 @@ def serve(
     """Start vLLM on a model and return when it is healthy and enforces constraints.
 
     Args:
-        model: a folder with safetensors weights, or a name on a model hub.
+        model: a folder with safetensors weights, "hearth-tiny", or a name on a model hub.
         on_progress: called about twice a second until the server is healthy.
         detach: leave it running when this process ends; otherwise it is stopped then, however this one ends.
 
@@ -136,6 +136,7 @@ def serve(
         ServerStartFailed: it died or was not healthy in time; the cause names what its log says.
         ConstraintIgnored: it answers constrained requests with free text.
     """
+    model = str(tiny.resolve(model))
     chosen = options or ServeOptions()
     name = check_name(chosen.name) if chosen.name else default_name(model)
     if not is_local(model) and (model.startswith((".", "/", "~")) or model.count("/") > 1):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from decoder.loading_bar import no_progress_bar
 from rag.embed_batches import TEXTS_AT_ONCE, Tokens, token_batches
 from rag.embed_model import STEP
 from rag.embed_runtime import BATCH_TOKENS, Runtime
@@ -83,17 +83,3 @@ def _load(folder: Path, device: str | None) -> SentenceTransformer:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         cause = f"{folder} cannot be loaded: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         raise EmbedderError(STEP, cause, "Choose a sentence-transformers model") from error
-
-
-@contextmanager
-def no_progress_bar() -> Iterator[None]:
-    """Weights are loaded without a bar on the terminal."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

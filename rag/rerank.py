@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from decoder.loading_bar import no_progress_bar
 from rag.embed import find_model
-from rag.embed_torch import no_progress_bar
 from rag.errors import EmbedderError, RerankerError
 from rag.types import Hit, Passage
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from decoder import tiny
 from decoder.server import serve
 from decoder.server_errors import VllmMissing
 from decoder.server_options import ServeOptions, find_python
@@ -273,6 +274,27 @@ def tiny_llama(tmp_path_factory):
     pytest.importorskip("transformers", reason="the tiny model is made with transformers")
     pytest.importorskip("torch", reason="the tiny model is made with torch")
     return build_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def hearth_tiny():
+    """The folder of the packaged hearth-tiny: a real model, however small."""
+    if not tiny.is_usable():
+        pytest.skip(f"{tiny.NAME} cannot run here: its weights are not in decoder/models, or torch is missing")
+    return tiny.path()
+
+
+@pytest.fixture
+def no_tiny(monkeypatch):
+    """As where hearth-tiny cannot run: without a server there is then no decoder at all."""
+    monkeypatch.setattr(tiny, "is_usable", lambda: False)
+
+
+@pytest.fixture
+def tiny_stand_in(tiny_llama, monkeypatch):
+    """The random Llama in hearth-tiny's place, in this process."""
+    monkeypatch.setattr(tiny, "path", lambda: tiny_llama)
+    return tiny_llama
 
 
 @pytest.fixture(scope="session")

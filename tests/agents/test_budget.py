@@ -8,7 +8,8 @@ import pytest
 from agents import Agent, Budget
 from agents.budget import Meter
 from agents.events import Action, Hint, Observation, Spent, ToolStarted, Truncated
-from decoder import ScriptedDecoder, UsageError
+from decoder import ContextOverflow, ScriptedDecoder, UsageError
+from decoder.base import run_sync
 from decoder.types import Usage
 
 
@@ -38,6 +39,21 @@ def test_another_call_in_the_last_step_is_not_made(loop, mode):
     assert "Only final_answer" in loop.of(events, Observation)[-1].text
     assert (events[-1].result.ended, events[-1].result.answer) == ("steps", None)
     assert agent.decoder.requests[-1].tools == ()
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_an_action_takes_what_a_small_context_has_left_and_no_scrap_of_it(loop, over):
+    told = [*adds(loop, 1), loop.answer()]
+    enough = loop.scripted(*told)
+    Agent(enough, [loop.tool()]).run("Add.")
+    longest = max(run_sync(enough.acount_tokens(request.messages)) for request in enough.requests)
+    short = loop.scripted(*told, context_length=longest + 64 - over)
+    if over:
+        with pytest.raises(ContextOverflow):
+            Agent(short, [loop.tool()]).run("Add.")
+    else:
+        assert Agent(short, [loop.tool()]).run("Add.").ok
+        assert short.requests[-1].sampling.max_tokens == 64
 
 
 def test_no_step_is_no_call_of_the_decoder(loop):

@@ -97,11 +97,39 @@ def shown(page):
     ]
 
 
-def test_without_a_decoder_it_says_what_to_do_and_offers_no_run(open_agents):
+def test_without_a_decoder_it_says_what_to_do_and_offers_no_run(open_agents, no_tiny):
     page = open_agents()
     assert "needs a model" in page.info[0].value
     assert page.code[0].value == "hearth serve FOLDER"
     assert "Run" not in buttons(page)
+
+
+def test_without_a_server_hearth_tiny_is_asked_and_named(open_agents, tiny_stand_in, monkeypatch):
+    started = []
+
+    def start(kind, title, spec, person=""):
+        started.append(spec)
+        raise UsageError("starting a job", "4 jobs run already", "Wait")
+
+    monkeypatch.setattr("ui.browser.jobs.start", start)
+    page = open_agents()
+    assert any("hearth-tiny does the work" in each.value for each in page.caption)
+    page.text_area(key="agents-task").set_value("Count to ten.")
+    page.button(key="agents-run").click().run()
+    assert [spec["embedded"] for spec in started] == ["hearth-tiny"]
+
+
+@pytest.mark.slow
+def test_hearth_tiny_counts_with_the_calculator(open_agents, hearth_tiny):
+    page = open_agents()
+    page.text_area(key="agents-task").set_value("What is 348 × 27?")
+    page.button(key="agents-run").click().run()
+    (job,) = jobs.every()
+    job = jobs.wait(job, 120)
+    assert (job.state, job.result.get("ok")) == ("done", True), (job.error, jobs.output(job))
+    page = open_agents(job.id)
+    texts, marked = shown(page)
+    assert any("9396" in each.replace(",", "") for each in (*texts, *marked))
 
 
 def test_at_first_there_is_one_primary_button_and_the_usual_tools(open_agents, with_decoder):
@@ -299,3 +327,12 @@ def test_who_is_no_admin_any_more_does_not_go_on_with_what_admins_alone_may_name
     monkeypatch.setattr(agent_after, "person", lambda: Person("ann", "Ann", admin=False))
     with pytest.raises(UsageError, match="admins alone"):
         agent_after.check_may(job)
+
+
+def test_anybody_goes_on_with_hearth_tiny(home, monkeypatch):
+    from ui.browser import agent_after
+    from ui.browser.person import Person
+
+    job = jobs.find(kept_job(home, "stopped", person="ann", embedded="hearth-tiny").name, "ann")
+    monkeypatch.setattr(agent_after, "person", lambda: Person("ann", "Ann", admin=False))
+    agent_after.check_may(job)

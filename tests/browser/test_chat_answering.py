@@ -13,6 +13,7 @@ import pytest
 from decoder.errors import UsageError
 from ui.browser import chat_answering, chat_models
 from ui.browser.chat_settings import ChatSettings
+from ui.browser.safe_text import plain
 
 HOUSE = Path(__file__).resolve().parents[2]
 pytest_plugins = ["tests.browser.chat_support"]
@@ -38,6 +39,19 @@ def test_plain_talk_is_written_and_kept(kept, served):
     turn = kept.turn(answering.turn.id, "")
     assert (turn.state, turn.answer.text, turn.answer.generated) == ("done", "Hello from the model.", True)
     assert turn.model == "mock" and chat_answering.running(turn.id) is None
+
+
+def test_without_a_server_hearth_tiny_answers_once_it_is_chosen(kept, tiny_stand_in, open_page):
+    chat_models.forget()
+    page = open_page("chat")
+    (model,) = (each for each in page.selectbox if str(each.key).startswith("chat-model-"))
+    assert plain("hearth-tiny") in model.options
+    assert model.value == ""
+    answering = put(kept, settings=ChatSettings(model="hearth-tiny", max_tokens=4, seed=1))
+    assert answering.wait(60)
+    turn = kept.turn(answering.turn.id, "")
+    assert turn.state == "done", turn.error
+    assert turn.answer.generated
 
 
 def test_the_settings_reach_the_decoder(kept, served):
@@ -249,6 +263,7 @@ KILLED = """
 import sys, time
 from ui.browser import chat_answering
 from ui.browser.chat_settings import ChatSettings
+from ui.browser.safe_text import plain
 from ui.browser.chat_store import store
 kept = store()
 c = kept.create("", "", ChatSettings(), "x")

@@ -64,7 +64,7 @@ def shown(page):
     return [each.value for kind in (page.caption, page.text, page.markdown, page.code, page.info) for each in kind]
 
 
-def test_the_library_opens_with_a_prompt_its_values_and_its_text(open_page):
+def test_the_library_opens_with_a_prompt_its_values_and_its_text(open_page, no_tiny):
     page = open_page("prompts")
     assert page.selectbox(key="prompt-chosen").value == "zero-shot-cot"
     assert len(page.selectbox(key="prompt-chosen").options) == len(prompts.library())
@@ -75,6 +75,20 @@ def test_the_library_opens_with_a_prompt_its_values_and_its_text(open_page):
     assert any("There is no decoder" in each.value for each in page.info)
     assert {each.proto.label for each in page.get("page_link")} == {"Start one on the page Health"}
     assert not page.error
+
+
+def test_without_a_server_hearth_tiny_answers_and_is_loaded_once(open_page, tiny_stand_in):
+    page = open_page("prompts")
+    assert not page.info
+    assert sum("hearth-tiny answers here" in each.value for each in page.caption) == 2  # to try, and to compare
+    (decoder,) = opened._decoders.values()
+    page.number_input(key="prompt-max-zero-shot-cot").set_value(4)
+    page.button(key="prompt-run").click().run()
+    held = page.session_state["prompt-attempt"][2]
+    held.wait(60)
+    assert held.error is None
+    assert held.text
+    assert list(opened._decoders.values()) == [decoder]
 
 
 def test_a_value_changes_what_is_said_and_not_the_prefix(open_page, scripted):

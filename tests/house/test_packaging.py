@@ -34,6 +34,12 @@ def test_nothing_is_forgotten(wheel):
     assert {name for name in here if "__pycache__" not in name} - packed == set()
 
 
+def test_hearth_tiny_is_in_the_wheel(wheel, hearth_tiny):
+    packed = zipfile.ZipFile(wheel)
+    weights = (hearth_tiny / "model.safetensors").relative_to(ROOT)
+    assert packed.read(str(weights)) == (ROOT / weights).read_bytes()
+
+
 def test_the_installed_wheel_works_away_from_the_checkout(wheel, tmp_path):
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target"]

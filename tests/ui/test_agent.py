@@ -163,7 +163,7 @@ def test_what_cannot_be_meant_is_said_in_a_line(scripted, capsys, arguments, sai
     assert said in capsys.readouterr().err
 
 
-def test_without_a_decoder_it_says_how_to_get_one(monkeypatch, capsys):
+def test_without_a_decoder_it_says_how_to_get_one(no_tiny, monkeypatch, capsys):
     monkeypatch.setattr(wiring, "find_decoder", lambda choice: None)
     assert main(["agent", "Go."]) == 2
     assert "hearth serve" in capsys.readouterr().err

@@ -209,8 +209,14 @@ def served():
     server.server_close()
 
 
-def test_a_decoder_that_answers(served, monkeypatch):
-    assert "quoted" in row_of(checks.decoder()).detail
+def test_without_a_decoder_it_says_what_answers_instead(tiny_stand_in):
+    detail = row_of(checks.decoder()).detail
+    assert "quoted" in detail
+    assert "hearth-tiny" in detail
+
+
+def test_a_decoder_that_answers(served, no_tiny, monkeypatch):
+    assert row_of(checks.decoder()).detail == "none is set: answers are quoted from the documents"
     monkeypatch.setenv("HEARTH_DECODER_BASE_URL", served.url)
     assert row_of(checks.decoder()) == Row("decoder", "ok", f"{served.url} serves little")
 

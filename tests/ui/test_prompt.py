@@ -185,7 +185,7 @@ def test_output_that_cannot_be_read_is_an_error_and_code_1(hearth, decoder):
     assert "nor after one repair" in result.err
 
 
-def test_without_a_decoder_there_is_none(hearth, monkeypatch):
+def test_without_a_decoder_there_is_none(hearth, no_tiny, monkeypatch):
     monkeypatch.setattr(wiring, "find_decoder", lambda choice: None)
     result = hearth("prompt", "run", "zero-shot", "--example")
     assert result.code == 2

@@ -158,7 +158,7 @@ def test_what_cannot_be_asked(hearth, answers, data, arguments, reason):
     assert reason in result.err
 
 
-def test_without_a_decoder_or_a_prompt(hearth, answers, data, monkeypatch):
+def test_without_a_decoder_or_a_prompt(hearth, answers, data, no_tiny, monkeypatch):
     assert "no" in hearth("prompt", "eval", "absent", data(*ROWS)).err
     monkeypatch.setattr(wiring, "find_decoder", lambda choice: None)
     result = hearth("prompt", "eval", "plain", data(*ROWS), *MINE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from decoder import alias
+from decoder import alias, tiny
 from decoder.server import ServeOptions
 from ui.cli import checks, serve, wiring
 from ui.cli.wiring import DecoderChoice
@@ -82,6 +82,17 @@ def test_start_look_use_and_stop(hearth, vllm):
     assert hearth("serve", "--stop").out == "little is stopped.\n"
     assert hearth("serve", "--status").err == "No server is known. Start one: hearth serve MODEL\n"
     assert wiring.find_decoder(DecoderChoice()) is None
+
+
+def test_the_model_that_comes_with_the_house_is_served_by_its_name(hearth, vllm, monkeypatch):
+    monkeypatch.setattr(tiny, "path", lambda: vllm)
+    (vllm / tiny.WEIGHTS).touch()
+    started = hearth("serve", "hearth-tiny", "--name", "hearth-tiny", "--detach", "--no-probe", "--json")
+    assert started.code == 0, started.err
+    leader = hearth("serve", "--status", "--json").json["servers"][0]["pid"]
+    command = Path(f"/proc/{leader}/cmdline").read_text().split("\0")
+    assert command[command.index("--model") + 1] == str(vllm)
+    assert f"serves {tiny.NAME}" in checks.decoder()[0].detail
 
 
 def test_a_promoted_adapter_that_cannot_be_loaded_is_told_at_the_start(hearth, vllm):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from decoder import tiny
 from decoder.errors import UsageError
 from ui.browser import agent_runs
 from ui.browser.agent_cards import steps_done
@@ -64,7 +65,8 @@ def _go_on(job: Job) -> None:
 def check_may(job: Job) -> None:
     """Raises UsageError for a run with what admins alone may name, of somebody who is none any more."""
     spec = spec_of(job.spec)
-    if (spec.mcp or spec.base_url or spec.embedded) and not person().admin:
+    named = spec.embedded not in ("", tiny.NAME)  # hearth-tiny is everybody's
+    if (spec.mcp or spec.base_url or named) and not person().admin:
         cause = "it uses a server, a model's folder or programs that admins alone may name"
         raise UsageError("going on with a run", cause, "Start it anew without them")
 

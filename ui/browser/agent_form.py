@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
 
+from decoder import tiny
 from ui.browser import agent_runs, opened
 from ui.browser.agent_choice import FORM, open_run
 from ui.browser.agent_making import uploads_folder
@@ -51,10 +52,14 @@ def show_form(who: Person) -> None:
     st.caption(say("agents.effects"))
     limits, more = _limits(), _more(who)
     with problems_shown():
-        if not _decoder_there(more):
+        thinks = _with_decoder(more)
+        if thinks is None:
             _no_decoder(who)
-        elif st.button(say("agents.run"), key="agents-run", type="primary", icon=":material/play_arrow:"):
-            _start(_spec(who, task, kb, tools, limits, more))
+            return
+        if thinks.embedded == tiny.NAME:
+            _very_small(who)
+        if st.button(say("agents.run"), key="agents-run", type="primary", icon=":material/play_arrow:"):
+            _start(_spec(who, task, kb, tools, limits, thinks))
 
 
 def _spec(who: Person, task: str, kb: str, tools: list[str], limits: _Limits, more: _More) -> AgentSpec:
@@ -144,15 +149,29 @@ def _more(who: Person) -> _More:
     return _More(instructions, approve, mode, base_url.strip(), model.strip(), embedded.strip(), mcp.strip())
 
 
-def _decoder_there(more: _More) -> bool:
-    """A model's folder is not loaded here: the job does that. Raises UsageError when several could be meant."""
+def _with_decoder(more: _More) -> _More | None:
+    """With hearth-tiny where no other is named or runs; None where that cannot run either.
+
+    A model in process is not loaded here: the job does that. Raises UsageError when several servers could be meant.
+    """
     if more.embedded:
-        return Path(more.embedded).is_dir()
-    return opened.decoder(DecoderChoice(more.base_url, more.model)) is not None
+        return more if Path(tiny.resolve(more.embedded)).is_dir() else None
+    if opened.decoder(DecoderChoice(more.base_url, more.model)) is not None:
+        return more
+    return replace(more, embedded=tiny.NAME) if tiny.is_usable() else None
+
+
+def _very_small(who: Person) -> None:
+    st.caption(say("agents.tiny"))
+    _to_health(who)
 
 
 def _no_decoder(who: Person) -> None:
     st.info(say("agents.no_decoder"), icon=":material/local_fire_department:")
+    _to_health(who)
+    st.code(SERVE, language=None)
+
+
+def _to_health(who: Person) -> None:
     if who.admin:
         st.page_link("pages/health.py", label=say("agents.to_health"), icon=":material/monitor_heart:")
-    st.code(SERVE, language=None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from decoder import tiny
 from ui.browser import chat_models, chat_prompts
 from ui.browser.chat_here import Here, configure, safely
 from ui.browser.chat_models import Models
@@ -55,6 +56,8 @@ def _knowledge_base(page: Here, where: str) -> str:
 def _model(settings: ChatSettings, where: str) -> ChatSettings:
     listed = chat_models.models()
     names = ["", *listed.names]
+    if not (listed.decoder or listed.asking) and tiny.is_usable():
+        names.append(tiny.NAME)
     if settings.model not in names:
         names.append(settings.model)
     names.append(QUOTE)

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from decoder import tiny
 from decoder.errors import ServiceError, UsageError
 from decoder.types import Finished, Message, TextDelta
 from rag.types import Answer, AnswerDelta
@@ -59,6 +60,8 @@ async def parts(asked: Asked) -> AsyncGenerator[AnswerDelta | Answer]:
 def _decoder(turn: Turn) -> Decoder | None:
     if turn.settings.quote:
         return None
+    if turn.settings.model == tiny.NAME and opened.decoder() is None:
+        return opened.tiny_decoder()
     return opened.decoder(DecoderChoice(model=turn.settings.model))
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from decoder import tiny
 from ui.cli import wiring
 from ui.cli.wiring import DecoderChoice
 
@@ -27,6 +29,7 @@ _choosing = threading.RLock()
 """Of its own, since looking for a decoder may ask servers that do not answer."""
 _bases: dict[str, KnowledgeBase] = {}
 _decoders: dict[DecoderChoice, Decoder] = {}
+TINY = DecoderChoice(embedded=Path(tiny.NAME))
 
 
 def knowledge_base(name: str) -> KnowledgeBase:
@@ -63,6 +66,22 @@ def decoder(choice: DecoderChoice = DecoderChoice()) -> Decoder | None:  # noqa:
                     _decoders.pop(next(iter(_decoders)))  # whoever uses it still holds it
                 _decoders[choice] = found
         return found
+
+
+def tiny_decoder() -> Decoder | None:
+    """hearth-tiny in this process, one for all, loaded at its first request; None where it cannot run."""
+    return decoder(TINY) if tiny.is_usable() else None
+
+
+def decoder_or_tiny() -> Decoder | None:
+    """The decoder that is set or runs, else hearth-tiny. Raises UsageError as `wiring.find_decoder`."""
+    found = decoder()
+    return tiny_decoder() if found is None else found
+
+
+def is_tiny(found: Decoder | None) -> bool:
+    """Whether it is hearth-tiny of this process."""
+    return found is not None and found is _decoders.get(TINY)
 
 
 def forget_decoders() -> None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from decoder import tiny
 from decoder.errors import HearthError, UsageError
-from ui.browser import jobs, prompt_data, prompt_own
+from ui.browser import jobs, opened, prompt_data, prompt_own
 from ui.browser.problems import problems_shown
 from ui.browser.prompt_comparison import show_comparisons
-from ui.browser.prompt_library import find_decoder, show_no_decoder
+from ui.browser.prompt_library import find_decoder, show_if_tiny, show_no_decoder
 from ui.browser.prompt_try import KINDS
 from ui.browser.strings import say
 
@@ -33,11 +34,15 @@ def show_compare(prefix: str, person_id: str) -> None:
     )
     variants = [_variant(number, names, TECHNIQUES) for number in range(int(how_many or 2))]
     rows, kind = _questions()
-    if find_decoder() is None:
+    decoder = find_decoder()
+    if decoder is None:
         show_no_decoder()
-    elif st.button(say("prompts.compare"), type="primary", icon=":material/balance:", key="compare-start"):
-        with problems_shown():
-            _start(prefix, person_id, variants, rows, kind)
+    else:
+        show_if_tiny(decoder)
+        if st.button(say("prompts.compare"), type="primary", icon=":material/balance:", key="compare-start"):
+            embedded = tiny.NAME if opened.is_tiny(decoder) else ""
+            with problems_shown():
+                _start(prefix, person_id, variants, rows, kind, embedded)
     show_comparisons(person_id)
 
 
@@ -99,7 +104,9 @@ def _questions() -> tuple[str, str]:
     return rows, kind
 
 
-def _start(prefix: str, person_id: str, variants: Sequence[Mapping[str, Any]], rows: str, kind: str) -> None:
+def _start(
+    prefix: str, person_id: str, variants: Sequence[Mapping[str, Any]], rows: str, kind: str, embedded: str
+) -> None:
     """Check that it can be run, and start it. Raises UsageError."""
     if not rows:
         raise UsageError("comparing prompts", "there are no questions yet", "Choose a file, or the example questions")
@@ -110,7 +117,8 @@ def _start(prefix: str, person_id: str, variants: Sequence[Mapping[str, Any]], r
         for each, label in zip(variants, labels(variants), strict=True)
     ]
     title = say("prompts.job_title", names=", ".join(each["label"] for each in asked))
-    jobs.start("prompts", title, {"variants": asked, "rows": rows, "answer": kind}, person_id)
+    spec = {"variants": asked, "rows": rows, "answer": kind, "embedded": embedded}
+    jobs.start("prompts", title, spec, person_id)
     st.rerun()
 
 

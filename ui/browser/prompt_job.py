@@ -35,7 +35,8 @@ def run(spec: Mapping[str, Any], job: Running) -> Mapping[str, Any]:
     """Measure every variant of `spec`.
 
     `spec` holds `variants` (label, name and text of a prompt, technique, samples), `rows` (JSON lines), `answer` (a
-    kind of answer), and perhaps `concurrency`, `max_tokens` and `resumes`, the id of a job to go on with.
+    kind of answer), and perhaps `embedded` (a model to run in process, in place of a server's), `concurrency`,
+    `max_tokens` and `resumes`, the id of a job to go on with.
 
     Raises:
         UsageError: there is no decoder, or the rows cannot be used; errors of prompts and of the decoder.
@@ -45,7 +46,9 @@ def run(spec: Mapping[str, Any], job: Running) -> Mapping[str, Any]:
 
     _take_over(str(spec.get("resumes", "")), job.folder)
     variants, items, shown = _read(spec, job.folder)
-    decoder = wiring.find_decoder(wiring.DecoderChoice(model=str(spec.get("model", ""))))
+    embedded = str(spec.get("embedded", ""))
+    choice = wiring.DecoderChoice(model=str(spec.get("model", "")), embedded=Path(embedded) if embedded else None)
+    decoder = wiring.find_decoder(choice)
     if decoder is None:
         remedy = "Start a server on the health page, or set HEARTH_DECODER_BASE_URL"
         raise UsageError("comparing prompts", "there is no decoder", remedy)

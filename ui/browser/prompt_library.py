@@ -46,9 +46,9 @@ def show_library(prefix: str) -> None:
 
 
 def find_decoder() -> Decoder | None:
-    """The decoder, or None where there is none or it cannot be told which; the reason is then shown."""
+    """The decoder, else hearth-tiny; None where there is none or it cannot be told which, and the reason is shown."""
     try:
-        return opened.decoder()
+        return opened.decoder_or_tiny()
     except HearthError as error:
         show_problem(error)
         return None
@@ -57,6 +57,17 @@ def find_decoder() -> Decoder | None:
 def show_no_decoder() -> None:
     """That there is nobody to ask, and where one is started, for those who may."""
     st.info(say("prompts.no_decoder"), icon=":material/power_off:")
+    _to_health()
+
+
+def show_if_tiny(decoder: Decoder) -> None:
+    """That the very small model answers, and where a better one is started."""
+    if opened.is_tiny(decoder):
+        st.caption(say("prompts.tiny"))
+        _to_health()
+
+
+def _to_health() -> None:
     if person().admin:  # others have no such page, and Streamlit raises for a link to it
         st.page_link("pages/health.py", label=say("prompts.to_health"), icon=":material/monitor_heart:")
 
@@ -90,6 +101,7 @@ def _show_prompt(known: Library, prefix: str, name: str) -> None:
     if decoder is None:
         show_no_decoder()
     elif messages is not None:
+        show_if_tiny(decoder)
         show_try(prompt, messages, decoder)
 
 

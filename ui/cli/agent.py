@@ -62,7 +62,7 @@ def agent(
     answer. With OTEL_EXPORTER_OTLP_ENDPOINT set, spans are sent there.
     """
     _check(task, approve, mode, transcript)
-    decoder = wiring.find_decoder(wiring.DecoderChoice(base_url=base_url, model=model, embedded=embedded))
+    decoder = wiring.find_decoder_or_tiny(wiring.DecoderChoice(base_url=base_url, model=model, embedded=embedded))
     if decoder is None:
         raise UsageError(STEP, "an agent needs a decoder", "Start one with `hearth serve`, or give --base-url")
     from agents import Agent, Budget

@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from decoder import tiny
 from decoder.errors import HearthError
 from decoder.settings import home
 from ui.cli import rooms, wiring
@@ -184,7 +185,9 @@ def decoder() -> list[Row]:
 
     found = wiring.find_decoder(wiring.DecoderChoice())
     if found is None:
-        return [Row("decoder", "ok", "none is set: answers are quoted from the documents")]
+        quoted = "none is set: answers are quoted from the documents"
+        also = f"; {tiny.NAME}, a very small model, serves agents and prompts" if tiny.is_usable() else ""
+        return [Row("decoder", "ok", quoted + also)]
     where = getattr(found, "base_url", type(found).__name__)
     try:
         models = run_sync(asyncio.wait_for(_models(found), DECODER_SECONDS))

@@ -46,5 +46,9 @@ BaseUrl = Annotated[
 ]
 Embedded = Annotated[
     Path | None,
-    typer.Option("--embedded", metavar="FOLDER", help="The decoder: a small model in this folder, run in process."),
+    typer.Option(
+        "--embedded",
+        metavar="FOLDER",
+        help="The decoder: a small model in this folder, or hearth-tiny, run in process.",
+    ),
 ]

@@ -120,7 +120,7 @@ def run(
     prompt = _load(name, folder)
     known = values_for(prompt, given or (), file or (), values, example)
     sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
-    decoder = wiring.find_decoder(wiring.DecoderChoice(base_url=base_url, model=model, embedded=embedded))
+    decoder = wiring.find_decoder_or_tiny(wiring.DecoderChoice(base_url=base_url, model=model, embedded=embedded))
     if decoder is None:
         remedy = "Give --base-url or --embedded, or start one: hearth serve"
         raise UsageError("running a prompt", "there is no decoder", remedy)

@@ -206,7 +206,7 @@ def _way(options: Options) -> Way:
 
 @contextmanager
 def _decoder(choice: wiring.DecoderChoice) -> Iterator[Decoder]:
-    decoder = wiring.find_decoder(choice)
+    decoder = wiring.find_decoder_or_tiny(choice)
     if decoder is None:
         remedy = "Give --base-url or --embedded, or start one: hearth serve"
         raise UsageError("measuring a prompt", "there is no decoder", remedy)

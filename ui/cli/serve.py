@@ -30,7 +30,8 @@ def option(help_text: str, metavar: str | None = None) -> Any:
 def serve(
     context: typer.Context,
     model: Annotated[
-        str, typer.Argument(help="A model's folder or hub name; with --status or --stop a server's name.")
+        str,
+        typer.Argument(help="A model's folder or hub name, or hearth-tiny; with --status or --stop a server's name."),
     ] = "",
     extra: Annotated[
         list[str] | None, typer.Argument(help="After --: further arguments for vLLM, as they are.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from decoder import tiny
 from decoder.alias import DEFAULT as DEFAULT_MODEL
 from decoder.errors import UsageError
 from decoder.settings import home
@@ -34,7 +35,7 @@ class DecoderChoice:
 
     Attributes:
         base_url, model: a server and a model's name there.
-        embedded: a folder with a model to run in process.
+        embedded: a folder with a model to run in process, or hearth-tiny.
     """
 
     base_url: str = ""
@@ -99,6 +100,20 @@ def find_decoder(choice: DecoderChoice) -> Decoder | None:
     return _served(settings)
 
 
+def find_decoder_or_tiny(choice: DecoderChoice) -> Decoder | None:
+    """As `find_decoder`; where there is none, hearth-tiny in process, said in a line. None when it cannot run either.
+
+    For work that needs a decoder. What can be quoted from documents is better quoted.
+    """
+    found = find_decoder(choice)
+    if found is not None or not tiny.is_usable():
+        return found
+    from decoder.embedded import EmbeddedDecoder
+
+    remark(f"No server runs: {tiny.NAME}, a very small model, answers. `hearth serve MODEL` starts a better one.")
+    return EmbeddedDecoder(tiny.path())
+
+
 def _served(settings: DecoderSettings) -> Decoder:
     from decoder.client import ServedDecoder
 
@@ -156,7 +171,7 @@ def _embedded(choice: DecoderChoice) -> Decoder:
     step = "choosing a decoder"
     if choice.base_url or choice.model:
         raise UsageError(step, "--embedded was given together with --base-url or --model", "Give one of them")
-    if choice.embedded is None or not choice.embedded.is_dir():
+    if choice.embedded is None or not Path(tiny.resolve(choice.embedded)).is_dir():
         raise UsageError(step, f"{choice.embedded} is not a folder", "Give a folder with config.json and safetensors")
     from decoder.embedded import EmbeddedDecoder
 

@@ -1,0 +1,34 @@
+"""hearth-tiny: the very small decoder that comes with the house, and answers where there is no other.
+
+Knows where its files are and whether they can be used; `embedded.py` runs it, and so does any server.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+NAME = "hearth-tiny"
+WEIGHTS = "model.safetensors"
+
+
+def path() -> Path:
+    """The packaged folder: a transformers model, its tokenizer and its chat template."""
+    return Path(__file__).parent / "models" / NAME
+
+
+def is_there() -> bool:
+    """Whether the weights came with the package."""
+    return (path() / WEIGHTS).is_file()
+
+
+def is_usable() -> bool:
+    """Whether it can run in this process: the weights are there, and what `EmbeddedDecoder` loads them with."""
+    return is_there() and all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
+
+
+def resolve(model: str | Path) -> str | Path:
+    """The packaged folder where `model` is its name and no folder here is called so; else `model` as it is."""
+    if str(model) == NAME and is_there() and not Path(model).is_dir():
+        return path()
+    return model
