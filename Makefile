@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 DOCS ?= examples/manual
 Q ?=
+BOOKS ?=
+SCHOOL ?=
 PYTEST_ARGS ?=
 WORKERS ?= 2
 INPUTS := pyproject.toml constraints.txt
@@ -19,7 +21,7 @@ define install_torch
   else $(1)/bin/python -m pip install -qq torch==2.13.0; fi; fi
 endef
 
-.PHONY: help chat test lint bench align generate vllm ui screenshots clean
+.PHONY: help chat test lint bench align tiny generate vllm ui screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## list what there is
@@ -39,6 +41,10 @@ bench: $(VENV)/.dev ## measure; benchmarks/README.md says what, and which take l
 	@for file in imports concurrency documents charsets ocr code_passages reindex sandbox injection grammar kills retrieval answers extraction self_consistency; do echo "== $$file"; $(BIN)/python -m benchmarks.$$file || exit 1; done
 
 align: $(VENV)/.align ## add what training needs: `hearth align`
+
+tiny: $(VENV)/.align ## train hearth-tiny again from nothing; BOOKS=file and SCHOOL=file add public text, docs/hearth-tiny.md says which
+	@$(BIN)/hearth tiny data --out runs/hearth-tiny/data $(if $(BOOKS),--books "$(BOOKS)") $(if $(SCHOOL),--school "$(SCHOOL)")
+	@for stage in pretrain sft reward ppo dpo; do $(BIN)/hearth align $$stage --config $$stage-tiny --resume || exit 1; done
 
 generate: $(VENV)/.generate ## add what making pictures needs: `hearth generate`
 

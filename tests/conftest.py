@@ -116,6 +116,13 @@ def empty_home(tmp_path_factory):
         os.environ["HEARTH_HOME"] = before
 
 
+@pytest.fixture(scope="session")
+def judges(tmp_path_factory):
+    """A folder of this run for HEARTH_GENERATORS_JUDGES, shared by its processes: a judge takes ten CPU seconds."""
+    base = tmp_path_factory.getbasetemp()
+    return str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "judges")
+
+
 class Web:
     """Pages by path: bytes of a whole answer, or a coroutine function of the writer. Keeps what it was asked."""
 

@@ -18,13 +18,14 @@ def blocks():
 
 
 @pytest.fixture
-def house(tmp_path):
+def house(tmp_path, judges):
     command = tmp_path / "bin" / "hearth"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m ui.cli "$@"\n')
     command.chmod(0o755)
     path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    few = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, **few, "PATH": path, "HEARTH_GENERATORS_JUDGES": judges}
 
 
 @pytest.mark.slow

@@ -18,11 +18,11 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_python_blocks_run(block, tmp_path):
+def test_python_blocks_run(block, tmp_path, judges):
     run = subprocess.run(
         [sys.executable, "-W", "error::SyntaxWarning", "-c", block],
         cwd=ROOT,
-        env={**os.environ, "HEARTH_HOME": str(tmp_path)},
+        env={**os.environ, "HEARTH_HOME": str(tmp_path), "HEARTH_GENERATORS_JUDGES": judges},
         capture_output=True,
         text=True,
         timeout=240,

@@ -56,7 +56,7 @@ def data(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write the rows to train on, a file a stage. Public text comes in where its files are given."""
+    """Write the rows to train on, a file for each stage. Public text comes in where its files are given."""
     from ui.tiny.data import write
 
     given = {"--books": books, "--school": school}
