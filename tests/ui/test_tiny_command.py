@@ -70,6 +70,7 @@ def test_a_decoder_is_measured(hearth, knows, house):
         (("--only", "cooking"), "no measure is called 'cooking'"),
         (("--only", "squad"), "--squad FILE"),
         (("--out", "nowhere/found.json"), "nowhere is no folder"),
+        (("folder", "--base-url", "http://127.0.0.1:1/v1"), "together with --base-url"),
     ],
 )
 def test_what_cannot_be_measured_is_said_at_once(hearth, knows, monkeypatch, arguments, said):

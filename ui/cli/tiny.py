@@ -105,6 +105,8 @@ def measure(
     wanted = Wanted(cases, seed, _names(only), squad or _squad())
     if "squad" in wanted.only and wanted.squad is None:
         raise UsageError(STEP, "--only names squad, and there is no file of it", "Give --squad FILE")
+    if model_folder is not None and (base_url or model):
+        raise UsageError(STEP, "a model's folder was given together with --base-url or --model", "Give one of them")
     if out is not None and not out.absolute().parent.is_dir():
         raise UsageError(STEP, f"{out.parent} is no folder", "Make it first")
     known: dict[str, Any] = {}

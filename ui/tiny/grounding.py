@@ -64,9 +64,13 @@ def grounding(decoder: Decoder, cases: Sequence[Grounded], tell: Tell) -> Measur
         "citation": chosen(cited, answered),
         "abstained where it should": chosen(abstained, unanswered),
         "abstained where it should not": chosen(abstained, answered),
-        **{f"right, {count} passages": _of(right, cases, count) for count in range(1, MOST_PASSAGES + 1)},
+        **{f"right, {_passages(count)}": _of(right, cases, count) for count in range(1, MOST_PASSAGES + 1)},
     }
     return Measure("grounded", scores(judged), (), written(asked), perf_counter() - started, failures(grounded=asked))
+
+
+def _passages(count: int) -> str:
+    return "1 passage" if count == 1 else f"{count} passages"
 
 
 def _of(right: Sequence[bool], cases: Sequence[Grounded], count: int) -> list[bool]:
