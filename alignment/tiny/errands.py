@@ -41,12 +41,12 @@ STORIES = {
     "+": (
         "{n} has {a} {t} and gets {b} more. How many {t} does {n} have now?",
         "{n} buys {a} {t}, and {m} gives {n} {b} more. How many {t} has {n}?",
-        "{n} gets {a} {t}, then {b} more. How many {t} has {n} now?",
+        "{n} gets {a} {t}, then {b} more. How many {t} has {n} in the end?",
     ),
     "-": (
         "{n} has {a} {t} and gives {b} of them to {m}. How many {t} does {n} have now?",
         "{n} has {a} {t}. Then {n} sells {b} of them. How many {t} has {n}?",
-        "{n} buys {a} {t} and sells {b} of them. How many {t} has {n} now?",
+        "{n} buys {a} {t} and sells {b} of them. How many {t} has {n} in the end?",
     ),
     "*": (
         "{n} has {a} boxes with {b} {t} each. How many {t} does {n} have?",

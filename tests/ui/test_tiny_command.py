@@ -1,13 +1,17 @@
 """`hearth tiny` as a user types it."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from alignment.data import load_data
 from alignment.sections import DataSection
 from ui.cli import wiring
 from ui.tiny.held_out import drawn
+
+RECIPES = Path(__file__).resolve().parents[2] / "alignment" / "recipes"
 
 
 @pytest.fixture
@@ -15,15 +19,17 @@ def knows(tiny, monkeypatch):
     monkeypatch.setattr(wiring, "find_decoder", lambda choice: tiny.knowing(drawn(6, 0)))
 
 
-def test_data_are_rows_that_the_stages_read(hearth, house):
+def test_data_are_rows_that_the_recipes_read(hearth, house):
     made = hearth("tiny", "data", "--out", "made", "--scale", "0.001", "--json")
     assert made.code == 0, made.err
     assert made.json["left_out"] == ["--books", "--school"]
     assert "without --books" in made.err
-    for stage, file in (("pretrain", "pretrain.jsonl"), ("sft", "sft.jsonl")):
-        count = made.json["files"][f"made/{file}"]
-        read = load_data(DataSection(train=str(house / "made" / file), deduplicate=False), stage)
-        assert len(read.train) == count > 10
+    recipes = [yaml.safe_load(path.read_text()) for path in RECIPES.glob("*-tiny.yaml")]
+    read = {recipe["stage"]: Path(recipe["data"]["train"]).name for recipe in recipes}
+    assert {f"made/{file}" for file in read.values()} == set(made.json["files"])
+    for stage, file in read.items():
+        rows = load_data(DataSection(train=str(house / "made" / file), deduplicate=False), stage)
+        assert len(rows.train) == made.json["files"][f"made/{file}"] > 0
 
 
 def test_public_text_comes_in_where_it_is_given(hearth, house):

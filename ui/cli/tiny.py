@@ -107,15 +107,16 @@ def measure(
         raise UsageError(STEP, "--only names squad, and there is no file of it", "Give --squad FILE")
     if out is not None and not out.absolute().parent.is_dir():
         raise UsageError(STEP, f"{out.parent} is no folder", "Make it first")
+    known: dict[str, Any] = {}
     found: list[Measure] = []
     choice = wiring.DecoderChoice(base_url=base_url, model=model, embedded=model_folder)
     with _decoder(choice) as decoder, progress_bar() as on_progress:
         for each in measured(decoder, wanted, on_progress):
             found.append(each)
             _remark(each)
-        known = as_data({"model": decoder.model, "cases": cases, "seed": seed, "measures": found})
-    if out is not None:
-        _keep(out, known)
+            known = as_data({"model": decoder.model, "cases": cases, "seed": seed, "measures": found})
+            if out is not None:
+                _keep(out, known)  # at once: what comes later may fail
     if json:
         print_json(known)
         return

@@ -11,6 +11,7 @@ from typing import Any
 
 from alignment.tiny import rows
 from alignment.tiny.arithmetic import drill, problem
+from alignment.tiny.copying import copied, looked_up
 from alignment.tiny.dialogue import SMALL_TALK, dialogue
 from alignment.tiny.errands import errand
 from alignment.tiny.facts import grounded
@@ -29,13 +30,14 @@ WITHOUT_SEARCH = ("calculator", "clock")
 class Counts:
     """Rows of each kind."""
 
-    drills: int
     solved: int
     direct: int
     grounded: int
     errands: int
     dialogues: int
     orders: int
+    drills: int = 0
+    copied: int = 0
     paragraphs: int = 0
     problems: int = 0
     small_talk: int = 0
@@ -47,10 +49,10 @@ class Counts:
 
 
 PRETRAIN = Counts(
-    drills=6000, solved=22000, direct=6000, grounded=18000, errands=4000, dialogues=4000, orders=4000,
-    paragraphs=2500, problems=1000, small_talk=300,
+    drills=5000, copied=6000, solved=14000, direct=3000, grounded=11000, errands=2500, dialogues=3000, orders=2500,
+    paragraphs=1000, problems=400, small_talk=300,
 )  # fmt: skip
-SFT = Counts(drills=0, solved=2250, direct=750, grounded=2750, errands=1250, dialogues=750, orders=750, small_talk=150)
+SFT = Counts(solved=2250, direct=750, grounded=2750, errands=1250, dialogues=750, orders=750, small_talk=150)
 
 PAIRS, PROMPTS = 1500, 1500
 HOUSED = 0.12
@@ -88,6 +90,7 @@ def pretraining(random: Random, counts: Counts, books: Path | None, school: Path
     agents = Conversations()
     made = [
         *_times(counts.drills, lambda: {"text": "\n".join(drill(random) for _ in range(12))}),
+        *_times(counts.copied, lambda: {"text": random.choice((copied, looked_up))(random, "train")}),
         *_times(counts.solved, lambda: _solved(random)),
         *_times(counts.direct, lambda: _direct(random)),
         *_times(counts.grounded, lambda: _short_grounded(random)),
