@@ -96,6 +96,12 @@ def test_progress_is_told_by_variant(served, tmp_path):
     assert (told["number"], told["variants"], told["done"], told["total"], told["share"]) == (2, 2, 12, 12, 1.0)
 
 
+def test_the_model_that_the_page_found_is_asked_in_the_jobs_process(home, tiny_stand_in, tmp_path):
+    result = prompt_job.run({**spec(*TWO), "embedded": "hearth-tiny", "max_tokens": 2}, Running(tmp_path))
+    assert result["model"] == tiny_stand_in.name
+    assert all(each["summary"]["completion_tokens"]["value"] <= 2 for each in result["variants"])
+
+
 def test_without_a_decoder_a_comparison_fails_with_a_remedy(home):
     job = jobs.wait(jobs.start("prompts", "It", spec(*TWO)), 60)
     assert job.state == "failed"
