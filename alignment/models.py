@@ -158,6 +158,18 @@ def loading_arguments(section: ModelSection, source: str) -> dict[str, Any]:
     return arguments
 
 
+def checked_adapter(adapter: str, base: str) -> Path:
+    """The folder of an adapter, where it is one of `base`, in safetensors: peft would else read a pickle.
+
+    Both are folders or ids of the registry; the base may be a hub name. Raises ModelError, WrongBase.
+    """
+    folder = Path(resolve(adapter))
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ModelError(STEP, f"{adapter} holds no adapter_model.safetensors", "Give a folder that peft saved")
+    check_base(folder, resolve(base))
+    return folder
+
+
 def check_base(adapter: Path, base: str) -> None:
     """Refuse an adapter whose configuration names another base model. Raises WrongBase, ModelError."""
     file = adapter / "adapter_config.json"

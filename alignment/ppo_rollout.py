@@ -9,14 +9,29 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from alignment.errors import DataError
-from alignment.ppo_config import PPOConfig
 from decoder.errors import Diverged
+
+
+class SamplingSettings(Protocol):
+    """What `generate` wants to know of a `PPOConfig`; others draw by it too."""
+
+    @property
+    def temperature(self) -> float:
+        """Divides the logits."""
+
+    @property
+    def max_completion_length(self) -> int:
+        """Tokens of a response."""
+
+    @property
+    def local_rollout_forward_batch_size(self) -> int:
+        """Prompts at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +134,7 @@ def stop_tokens(policy: Any, tokenizer: Any) -> frozenset[int]:
 
 @torch.no_grad()
 def generate(
-    policy: Any, prompts: Sequence[Sequence[int]], stops: frozenset[int], pad: int, config: PPOConfig
+    policy: Any, prompts: Sequence[Sequence[int]], stops: frozenset[int], pad: int, config: SamplingSettings
 ) -> list[list[int]]:
     """Draw one response to each prompt in this process, at `config.temperature` from the whole distribution.
 
@@ -143,7 +158,7 @@ def generate(
 
 
 @contextlib.contextmanager
-def _plain_sampling(policy: Any, stops: frozenset[int], pad: int, config: PPOConfig) -> Iterator[Any]:
+def _plain_sampling(policy: Any, stops: frozenset[int], pad: int, config: SamplingSettings) -> Iterator[Any]:
     """Generation settings under which nothing but the temperature changes the distribution.
 
     `generate` fills what they leave open from the model's own settings (repetition penalties, suppressed tokens), which

@@ -12,7 +12,8 @@ import typer
 
 from decoder.base import run_sync
 from decoder.errors import UsageError
-from ui.cli import wiring
+from ui.cli import tiny_preference, wiring
+from ui.cli.keeping import Keep, check_keep, keep
 from ui.cli.main import COMMANDS, new_app
 from ui.cli.options import BaseUrl, Debug, Json, Model
 from ui.cli.output import as_data, print_json, print_table, progress_bar, remark
@@ -43,7 +44,6 @@ Squad = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="SQuAD 1.1 as JSON; $HEARTH_TEST_DATA/squad/squad-13-articles.json if there."),
 ]
-Keep = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write what came of it here too, as JSON.")]
 
 
 @app.command()
@@ -107,8 +107,7 @@ def measure(
         raise UsageError(STEP, "--only names squad, and there is no file of it", "Give --squad FILE")
     if model_folder is not None and (base_url or model):
         raise UsageError(STEP, "a model's folder was given together with --base-url or --model", "Give one of them")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise UsageError(STEP, f"{out.parent} is no folder", "Make it first")
+    check_keep(out)
     known: dict[str, Any] = {}
     found: list[Measure] = []
     choice = wiring.DecoderChoice(base_url=base_url, model=model, embedded=model_folder)
@@ -117,12 +116,14 @@ def measure(
             found.append(each)
             _remark(each)
             known = as_data({"model": decoder.model, "cases": cases, "seed": seed, "measures": found})
-            if out is not None:
-                _keep(out, known)  # at once: what comes later may fail
+            keep(out, known)  # at once: what comes later may fail
     if json:
         print_json(known)
         return
     print_table(HEADS, _rows(found))
+
+
+tiny_preference.add_to(app)
 
 
 def _names(only: str) -> tuple[str, ...]:
@@ -172,15 +173,6 @@ def _rows(found: Sequence[Measure]) -> Iterator[tuple[str, ...]]:
             change = each.change
             name, bounds = f"{measure.name}: {each.name}", f"{change.low:+.3f} to {change.high:+.3f}"
             yield name, f"{change.count} pairs", f"{change.value:+.3f}", bounds
-
-
-def _keep(path: Path, known: Any) -> None:
-    import json
-
-    try:
-        path.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError("keeping what was measured", f"{path}: {error.strerror or error}", "Give a file") from error
 
 
 def _tell_files(folder: Path, written: dict[str, int], json: bool, more: dict[str, Any] | None = None) -> None:
