@@ -48,9 +48,15 @@ class World:
         from agents.builtin.calculator import calculator
         from agents.builtin.clock import clock
         from agents.builtin.knowledge import knowledge_search
+        from agents.builtin.notes import write_note
 
         known: Any = self if base is None else base
-        made = {"calculator": calculator(), "clock": clock(now=self.now), "knowledge_search": knowledge_search(known)}
+        made = {
+            "calculator": calculator(),
+            "clock": clock(now=self.now),
+            "knowledge_search": knowledge_search(known),
+            "write_note": write_note("notes"),  # offered only: no errand writes one
+        }
         return [made[name] for name in names]
 
 

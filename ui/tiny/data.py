@@ -107,11 +107,11 @@ def pretraining(random: Random, counts: Counts, books: Path | None, school: Path
 
 def housed(random: Random, counts: Counts) -> list[Row]:
     """Conversations under the house's prompts, as text."""
-    return [rows.text(row["messages"]) for row in supervised(random, counts)]
+    return [rows.text(row["messages"]) for row in supervised(random, counts, notes=False)]
 
 
-def supervised(random: Random, counts: Counts) -> list[Row]:
-    """Conversations under the house's prompts, in a drawn order."""
+def supervised(random: Random, counts: Counts, notes: bool = True) -> list[Row]:
+    """Conversations under the house's prompts, in a drawn order. `notes`: some agents may write notes too."""
     made = [
         *_times(counts.solved, lambda: rows.house_solved(problem(random, "train"))),
         *_times(counts.direct, lambda: rows.house_direct(problem(random, "train"))),
@@ -119,19 +119,24 @@ def supervised(random: Random, counts: Counts) -> list[Row]:
         *_times(counts.dialogues, lambda: _dialogue(random)),
         *_times(counts.orders, lambda: rows.house_order(order(random, "train"))),
         *_times(counts.small_talk, lambda: rows.turns(*random.choice(SMALL_TALK))),
-        *_errands(random, counts.errands),
+        *_errands(random, counts.errands, notes),
     ]
     random.shuffle(made)
     return [{"messages": each} for each in made]
 
 
-def _errands(random: Random, count: int) -> Iterator[list[Row]]:
-    """With all tools, and a third without the knowledge base where the task needs none."""
-    whole, fewer = Conversations(ALL), Conversations(WITHOUT_SEARCH)
+def _errands(random: Random, count: int, notes: bool) -> Iterator[list[Row]]:
+    """With all tools, and half without the knowledge base where the task needs none."""
+    whole, fewer = _agents(ALL, notes), _agents(WITHOUT_SEARCH, notes)
     for _ in range(count):
         case = errand(random, "train")
         few = case.needs <= set(WITHOUT_SEARCH) and random.random() < 0.5
-        yield (fewer if few else whole).of(case)
+        offered = fewer if few else whole
+        yield (random.choice(offered) if notes else offered[0]).of(case)
+
+
+def _agents(names: tuple[str, ...], notes: bool) -> list[Conversations]:
+    return [Conversations(names), *([Conversations((*names, "write_note"))] if notes else ())]
 
 
 def _solved(random: Random) -> Row:
