@@ -148,6 +148,8 @@ def test_variants_that_would_be_called_the_same_are_told_apart():
 
 @pytest.mark.browser
 def test_two_variants_are_compared_to_the_end(live, window, mock_decoder):
+    from playwright.sync_api import expect
+
     mock_decoder.reply, mock_decoder.pace = right_but_for_four, 0.0
     window.goto(live.url)
     window.get_by_role("link", name="Prompts").click()
@@ -158,6 +160,4 @@ def test_two_variants_are_compared_to_the_end(live, window, mock_decoder):
     window.get_by_text("Accuracy with its 95% interval").first.wait_for(state="attached")
     window.get_by_test_id("stVegaLiteChart").wait_for()
     window.get_by_text("Questions on which the variants differ: 4").wait_for()
-    cells = window.get_by_test_id("stDataFrame").first
-    cells.wait_for()
-    assert "-33.3" in cells.inner_text() or cells.locator("td", has_text="-33.3").count()
+    expect(window.get_by_test_id("stDataFrame").first).to_contain_text("-33.3", timeout=30_000)
