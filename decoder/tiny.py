@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+from decoder.errors import UsageError
+
 NAME = "hearth-tiny"
 WEIGHTS = "model.safetensors"
 
@@ -28,7 +30,13 @@ def is_usable() -> bool:
 
 
 def resolve(model: str | Path) -> str | Path:
-    """The packaged folder where `model` is its name and no folder here is called so; else `model` as it is."""
-    if str(model) == NAME and is_there() and not Path(model).is_dir():
-        return path()
-    return model
+    """The packaged folder where `model` is its name and no folder here is called so; else `model` as it is.
+
+    Raises UsageError where the name is meant and the weights are not there: no hub has a model of that name.
+    """
+    if str(model) != NAME or Path(model).is_dir():
+        return model
+    if not is_there():
+        remedy = "Train it with `make tiny`; docs/hearth-tiny.md says how its weights come into the package"
+        raise UsageError("choosing a model", f"the weights of {NAME} are not in {path()}", remedy)
+    return path()

@@ -6,6 +6,7 @@ import pytest
 
 from decoder import EmbeddedDecoder, Sampling, tiny
 from decoder.constraint import choice
+from decoder.errors import UsageError
 
 FILES = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 
@@ -21,7 +22,8 @@ def test_its_name_means_the_packaged_folder_unless_a_folder_here_is_called_so(ti
 def test_without_its_weights_it_is_no_model(tmp_path, monkeypatch):
     monkeypatch.setattr(tiny, "path", lambda: tmp_path)
     assert not tiny.is_usable()
-    assert tiny.resolve("hearth-tiny") == "hearth-tiny"
+    with pytest.raises(UsageError, match="the weights of hearth-tiny are not in"):
+        tiny.resolve("hearth-tiny")
 
 
 def test_the_package_holds_a_model_and_nothing_else(hearth_tiny):
