@@ -281,7 +281,11 @@ def test_a_model_is_trained_and_its_pictures_drawn_kept_and_drawn_again(live, wi
     window.get_by_role("link", name="Pictures").click()
     window.get_by_role("radio", name="Train").click()
     window.get_by_text("New training").click()
-    window.get_by_role("spinbutton", name="Steps at most").fill("20")
+    steps = window.get_by_role("spinbutton", name="Steps at most")
+    steps.fill("20")
+    steps.press("Enter")
+    window.wait_for_timeout(500)  # the run that the number starts has begun, and a fold opened before its end may close
+    window.wait_for_function("() => document.querySelector('.stApp').dataset.testScriptState === 'notRunning'")
     window.get_by_text("The whole recipe").click()
     window.get_by_role("textbox", name="Other keys").fill("training.evaluate_every=0\nmodel.hidden=16")
     window.get_by_role("button", name="Start training").click()
