@@ -6,13 +6,14 @@ split (Cobbe et al. 2021, MIT): `question` and `answer` with calculator marks, w
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import IO, Any
 
+from alignment.data_files import read_text_file
+from alignment.data_report import STEP as READING
+from alignment.errors import DataError
 from alignment.tiny.rows import STEPS, text, turns
 
 _MARKS = re.compile(r"<<[^>]*>>")
@@ -24,8 +25,8 @@ def paragraphs(path: Path, random: Random, count: int) -> list[dict[str, str]]:
     """Rows of text, drawn from all books."""
     found = [
         paragraph
-        for book in _lines(path)
-        for paragraph in re.split(r"\r?\n\r?\n", book["text"])
+        for (book,) in _texts(path, "text")
+        for paragraph in re.split(r"\r?\n\r?\n", book)
         if SHORTEST <= len(paragraph) <= LONGEST and not paragraph.startswith("#")
     ]
     return [{"text": " ".join(each.split())} for each in random.sample(found, min(count, len(found)))]
@@ -33,7 +34,7 @@ def paragraphs(path: Path, random: Random, count: int) -> list[dict[str, str]]:
 
 def school_problems(path: Path, random: Random, count: int) -> list[dict[str, str]]:
     """Rows of text: conversations of a problem and its solution."""
-    rows = [(row["question"], _solution(row["answer"])) for row in _lines(path)]
+    rows = [(question, _solution(answer)) for question, answer in _texts(path, "question", "answer")]
     return [text(turns(*each, system=STEPS)) for each in random.sample(rows, min(count, len(rows)))]
 
 
@@ -42,16 +43,11 @@ def _solution(answer: str) -> str:
     return f"{steps.strip()}\nAnswer: {result.strip()}"
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with _opened(path) as file:
-        for line in file:
-            yield json.loads(line)
-
-
-def _opened(path: Path) -> IO[str]:
-    import gzip
-    import lzma
-
-    opener: Any = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix, open)
-    opened: IO[str] = opener(path, "rt", encoding="utf-8")
-    return opened
+def _texts(path: Path, *fields: str) -> Iterator[tuple[str, ...]]:
+    """These fields of every row. Raises DataError for a row that lacks one, or a file that cannot be read."""
+    for raw in read_text_file(path, ".jsonl"):
+        values = [(raw.row or {}).get(field) for field in fields]
+        if not all(isinstance(value, str) for value in values):
+            cause = f"{path}, line {raw.line}: {raw.reason or 'a field that is needed is no text'}"
+            raise DataError(READING, cause, f"Each row has {' and '.join(fields)}")
+        yield tuple(map(str, values))

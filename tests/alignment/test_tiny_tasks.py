@@ -6,10 +6,12 @@ from random import Random
 
 import pytest
 
+from alignment.errors import DataError
 from alignment.tiny.arithmetic import LARGEST, drill, problem
 from alignment.tiny.dialogue import dialogue
 from alignment.tiny.facts import RELATIONS, grounded
 from alignment.tiny.grounding import brief, wordy
+from alignment.tiny.public import paragraphs
 from alignment.tiny.records import order
 from alignment.tiny.words import names_in, person, place, split_of
 from prompts.grounded import REFUSAL
@@ -111,3 +113,11 @@ def test_every_field_of_an_order_stands_in_its_sentence(split):
     for seed in range(200):
         made = order(Random(seed), split)
         assert all(str(value) in made.text for value in made.record.values())
+
+
+@pytest.mark.parametrize("line", ['{"text": 7}', '{"title": "a"}', "[]", "no JSON"])
+def test_public_text_of_another_form_is_refused_by_its_line(line, tmp_path):
+    file = tmp_path / "books.jsonl"
+    file.write_text(f'{{"text": "whole"}}\n{line}\n')
+    with pytest.raises(DataError, match="line 2"):
+        paragraphs(file, Random(0), 1)
