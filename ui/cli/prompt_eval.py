@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from decoder.base import run_sync
 from decoder.errors import UsageError
 from ui.cli import wiring
 from ui.cli.figures import SUMMARY_HEADS, compared_heads, compared_rows, summary_rows
@@ -21,11 +18,11 @@ from ui.cli.prompt_values import Folders, Name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from decoder.base import Decoder
     from prompts.evaluate import Evaluation, Way
     from prompts.items import Items
 
 MOST_LISTED = 10
+NAMING = "Give --base-url or --embedded"
 
 Data = Annotated[Path, typer.Argument(help="Questions with answers, one JSON object a line.", show_default=False)]
 Answer = Annotated[
@@ -172,7 +169,7 @@ def _measure(names: Sequence[str], folder: list[Path] | None, options: Options) 
     read = read_items(options.data, prompts, way.extractor, options.skip_bad, options.limit)
     _remark_bad(read)
     with (
-        _decoder(options.choice) as decoder,
+        wiring.measured_decoder(options.choice, "measuring a prompt", NAMING) as decoder,
         results_file(options.out, Row, options.resume) as (known, keep),
         progress_bar() as on_progress,
     ):
@@ -202,17 +199,6 @@ def _way(options: Options) -> Way:
     sampling = Sampling(temperature=options.temperature, max_tokens=options.max_tokens, seed=options.seed)
     stopping = NEVER if options.every else Stopping()
     return Way(extractor(options.answer), sampling, options.samples, vote, stopping)
-
-
-@contextmanager
-def _decoder(choice: wiring.DecoderChoice) -> Iterator[Decoder]:
-    decoder = wiring.find_decoder_or_tiny(choice)
-    if decoder is None:
-        remedy = "Give --base-url or --embedded, or start one: hearth serve"
-        raise UsageError("measuring a prompt", "there is no decoder", remedy)
-    with closing(decoder):
-        run_sync(decoder.apinned())  # the figures are of one model, also when another is promoted meanwhile
-        yield decoder
 
 
 def _remark_bad(read: Items) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from decoder.base import run_sync
 from decoder.errors import UsageError
 from ui.cli import tiny_preference, wiring
 from ui.cli.keeping import Keep, check_keep, keep
@@ -19,7 +17,6 @@ from ui.cli.options import BaseUrl, Debug, Json, Model
 from ui.cli.output import as_data, print_json, print_table, progress_bar, remark
 
 if TYPE_CHECKING:
-    from decoder.base import Decoder
     from ui.tiny.scores import Measure
 
 app = new_app(help=COMMANDS["tiny"], no_args_is_help=True)
@@ -27,6 +24,7 @@ app = new_app(help=COMMANDS["tiny"], no_args_is_help=True)
 STEP = "reading the command line"
 HEADS = ("measure", "right", "share", "95% interval")
 MOST_LISTED = 5
+NAMING = "Name a model's folder, give --base-url"
 
 Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the files go.", show_default=False)]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Equal seeds draw equal cases.")]
@@ -111,7 +109,7 @@ def measure(
     known: dict[str, Any] = {}
     found: list[Measure] = []
     choice = wiring.DecoderChoice(base_url=base_url, model=model, embedded=model_folder)
-    with _decoder(choice) as decoder, progress_bar() as on_progress:
+    with wiring.measured_decoder(choice, "measuring", NAMING) as decoder, progress_bar() as on_progress:
         for each in measured(decoder, wanted, on_progress):
             found.append(each)
             _remark(each)
@@ -140,17 +138,6 @@ def _squad() -> Path | None:
     folder = os.environ.get("HEARTH_TEST_DATA")
     file = Path(folder) / "squad" / "squad-13-articles.json" if folder else None
     return file if file is not None and file.is_file() else None
-
-
-@contextmanager
-def _decoder(choice: wiring.DecoderChoice) -> Iterator[Decoder]:
-    decoder = wiring.find_decoder(choice)
-    if decoder is None:
-        remedy = "Name a model's folder, give --base-url, or start one: hearth serve"
-        raise UsageError("measuring", "there is no decoder", remedy)
-    with closing(decoder):
-        run_sync(decoder.apinned())  # the figures are of one model, also when another is promoted meanwhile
-        yield decoder
 
 
 def _remark(measure: Measure) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from decoder import tiny
 from decoder.alias import DEFAULT as DEFAULT_MODEL
+from decoder.base import run_sync
 from decoder.errors import UsageError
 from decoder.settings import home
 from ui.cli.output import describe, progress_bar, remark, remark_failures
@@ -112,6 +113,21 @@ def find_decoder_or_tiny(choice: DecoderChoice) -> Decoder | None:
 
     remark(f"No server runs: {tiny.NAME}, a very small model, answers. `hearth serve MODEL` starts a better one.")
     return EmbeddedDecoder(tiny.path())
+
+
+@contextmanager
+def measured_decoder(choice: DecoderChoice, step: str, naming: str) -> Iterator[Decoder]:
+    """The decoder to measure, hearth-tiny where there is no other; closed at the end. Raises UsageError for none.
+
+    Args:
+        naming: how this command is told of one, as the remedy begins.
+    """
+    decoder = find_decoder_or_tiny(choice)
+    if decoder is None:
+        raise UsageError(step, "there is no decoder", f"{naming}, or start one: hearth serve")
+    with closing(decoder):
+        run_sync(decoder.apinned())  # the figures are of one model, also when another is promoted meanwhile
+        yield decoder
 
 
 def _served(settings: DecoderSettings) -> Decoder:
