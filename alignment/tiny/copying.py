@@ -1,8 +1,7 @@
 """Drills in copying: lists said twice, and pairs looked up again in another order.
 
 Everything that a model does with invented names rests on finding an earlier place in the text and going on as it goes
-on there (induction, Olsson et al. 2022). Where every second line trains it, it is learnt several times sooner than from
-questions with one name in the answer.
+on there (induction, Olsson et al. 2022). Here half of all tokens train it; a question has one name in its answer.
 """
 
 from __future__ import annotations
