@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from alignment.tiny.facts import fact
-from alignment.tiny.words import Split, person, wording
+from alignment.tiny.words import Split, capitalised, person, wording
 
 Turns = list[tuple[str, str]]
 """What the user says and what the assistant answers, in order."""
@@ -40,6 +40,6 @@ def dialogue(random: Random, split: Split) -> Turns:
     for _ in range(random.randint(1, 2)):
         known = fact(random, split)
         turns.append((wording(random, split, TELL).format(f=known.told(random, split)), NOTED))
-        asked.append((known.asked(random, split), f"{known.value[0].upper()}{known.value[1:]}."))
+        asked.append((known.asked(random, split), f"{capitalised(known.value)}."))
     random.shuffle(turns)
     return [*turns, random.choice(asked)]

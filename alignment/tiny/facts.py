@@ -17,6 +17,7 @@ from alignment.tiny.words import (
     THINGS,
     TRADES,
     Split,
+    capitalised,
     distinct,
     person,
     place,
@@ -130,13 +131,11 @@ class Fact:
 
     def told(self, random: Random, split: Split) -> str:
         """A sentence."""
-        sentence = wording(random, split, self.relation.told).format(s=self.subject, v=self.value)
-        return sentence[0].upper() + sentence[1:]
+        return capitalised(wording(random, split, self.relation.told).format(s=self.subject, v=self.value))
 
     def asked(self, random: Random, split: Split) -> str:
         """A question whose answer is the value."""
-        question = wording(random, split, self.relation.asked).format(s=self.subject)
-        return question[0].upper() + question[1:]
+        return capitalised(wording(random, split, self.relation.asked).format(s=self.subject))
 
 
 @dataclass(frozen=True, slots=True)

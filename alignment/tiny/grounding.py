@@ -7,12 +7,13 @@ stated preference is for the answer first, in few words, with its citation.
 from __future__ import annotations
 
 from alignment.tiny.facts import Grounded
+from alignment.tiny.words import capitalised
 from prompts.grounded import REFUSAL
 
 
 def brief(case: Grounded) -> str:
     """The answer first, with its citation; or that the passages do not tell."""
-    return f"{case.span[0].upper()}{case.span[1:]} [{case.passage}]." if case.answered else REFUSAL
+    return f"{capitalised(case.span)} [{case.passage}]." if case.answered else REFUSAL
 
 
 def wordy(case: Grounded) -> str:

@@ -15,7 +15,7 @@ from alignment.reward_functions import Completion, text_of
 from alignment.tiny.facts import Grounded, grounded
 from alignment.tiny.grounding import brief, wordy
 from alignment.tiny.rows import house_grounded
-from alignment.tiny.words import Split
+from alignment.tiny.words import Split, capitalised
 from prompts.grounded import REFUSAL
 
 MOST_WORDS = 30
@@ -56,4 +56,4 @@ def _rejected(case: Grounded, random: Random) -> str:
         return f"{random.choice(case.passages).rstrip('.').split()[-1]} [1]."
     if random.random() < 0.6:
         return wordy(case)
-    return f"{case.span[0].upper()}{case.span[1:]}."
+    return f"{capitalised(case.span)}."

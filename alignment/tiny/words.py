@@ -53,11 +53,6 @@ def persons(random: Random, split: Split, count: int) -> list[str]:
     return distinct(lambda: person(random, split), count)
 
 
-def places(random: Random, split: Split, count: int) -> list[str]:
-    """Different towns."""
-    return distinct(lambda: place(random, split), count)
-
-
 def wording(random: Random, split: Split, forms: Sequence[str], held_out: int = 1) -> str:
     """One of the wordings; the last `held_out` of them are kept for testing, which uses no others."""
     return random.choice(forms[-held_out:] if split == "test" else forms[:-held_out])
@@ -69,6 +64,11 @@ def distinct(draw: Callable[[], str], count: int) -> list[str]:
     while len(found) < count:
         found[draw()] = None
     return list(found)
+
+
+def capitalised(text: str) -> str:
+    """With a capital at the beginning, and no other letter changed, which `str.capitalize` would."""
+    return text[0].upper() + text[1:]
 
 
 def split_of(name: str) -> Split:
