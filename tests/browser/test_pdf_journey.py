@@ -18,7 +18,7 @@ def test_a_pdf_is_attached_and_its_citation_opens_in_its_page(tmp_path, window):
         window.locator("[data-testid=stChatInput] input[type=file]").first.set_input_files(DOCUMENT)
         window.get_by_text(DOCUMENT.name).first.wait_for()
         field.fill("How long does starting take on a small machine?")
-        field.press("Enter")
+        window.get_by_test_id("stChatInputSubmitButton").click()  # waits for the file, as Enter does not
         chip = window.get_by_role("button", name="1 · 04-serving.pdf, page 1")
         chip.wait_for()
         window.get_by_text("one to three minutes").first.wait_for()
