@@ -130,9 +130,10 @@ def _decoder(section: ConstitutionSection) -> Decoder:
         if section.base_url:
             raise RecipeError(STEP, "constitution.embedded and constitution.base_url are both given", "Give one")
         from alignment.models import resolve
+        from decoder import tiny
         from decoder.embedded import EmbeddedDecoder
 
-        return EmbeddedDecoder(resolve(section.embedded))
+        return EmbeddedDecoder(resolve(str(tiny.resolve(section.embedded))))
     settings = settings_section("decoder", DecoderSettings)
     if section.base_url and section.base_url.rstrip("/") != settings.base_url.rstrip("/"):
         settings = DecoderSettings(base_url=section.base_url, timeout=settings.timeout)

@@ -153,6 +153,8 @@ def loading_arguments(section: ModelSection, source: str) -> dict[str, Any]:
         "trust_remote_code": False,
         "local_files_only": Path(source).is_dir(),
     }
+    if section.attn_implementation != "auto":
+        arguments["attn_implementation"] = section.attn_implementation
     if section.quantization == "4bit":
         arguments["quantization_config"] = _four_bit(gpu)
     return arguments

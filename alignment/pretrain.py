@@ -111,7 +111,10 @@ def _model(job: Job) -> dict[str, Any]:
 
     if job.recipe.model.path:
         return job.trained_model()
-    return {"model": make_decoder(job.recipe.architecture, job.tokenizer, job.recipe.seed)}
+    model = make_decoder(job.recipe.architecture, job.tokenizer, job.recipe.seed)
+    if job.recipe.model.attn_implementation != "auto":
+        model.set_attn_implementation(job.recipe.model.attn_implementation)
+    return {"model": model}
 
 
 def _datasets(job: Job) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class ModelSection:
         adapter: a LoRA adapter's folder (or artefact) to go on from, or to start preference training from; the section
             `lora` then says nothing.
         dtype: of the weights in training; float32 on a CPU.
+        attn_implementation: how transformers computes attention; "auto" leaves it to transformers. On a CPU "eager" is
+            faster for short rows, and the more so under `training.torch_compile`.
         quantization: "4bit" loads the frozen base in NF4 (QLoRA, Dettmers et al. 2023); needs a GPU and bitsandbytes.
         chat_template: a Jinja file in place of the tokenizer's own template.
     """
@@ -30,6 +32,7 @@ class ModelSection:
     revision: str = ""
     adapter: str = ""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    attn_implementation: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     quantization: Literal["none", "4bit"] = "none"
     chat_template: str = ""
 
@@ -121,7 +124,7 @@ class ConstitutionSection:
         pairs: also make an AI-preference set.
         pair_with: what the first answer is judged against: the last "revision", a second of "samples", or "both".
         reasons: let the judge reason before its verdict.
-        base_url, model: the server that writes; `embedded`: a model's folder to run in process instead.
+        base_url, model: the server that writes; `embedded`: a folder, or hearth-tiny, to run in process instead.
         max_tokens, temperature: of each text.
         concurrency: prompts under way at once.
     """

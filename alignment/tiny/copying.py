@@ -10,16 +10,19 @@ from random import Random
 
 from alignment.tiny.words import THINGS, Split, distinct, person, place
 
+LONGEST = 12
+"""Words of a list, at most."""
 
-def copied(random: Random, split: Split) -> str:
-    """A list of names and numbers, twice."""
-    line = ", ".join(distinct(lambda: _word(random, split), random.randint(4, 12)))
+
+def copied(random: Random, split: Split, longest: int = LONGEST) -> str:
+    """A list of a third to all of `longest` names and numbers, twice."""
+    line = ", ".join(distinct(lambda: _word(random, split), random.randint(longest // 3, longest)))
     return f"{line}\n{line}"
 
 
-def looked_up(random: Random, split: Split) -> str:
-    """Pairs, a line each; then the same pairs in another order."""
-    keys = distinct(lambda: person(random, split), random.randint(3, 8))
+def looked_up(random: Random, split: Split, longest: int = LONGEST) -> str:
+    """Pairs, a line each, two thirds of `longest` at most; then the same pairs in another order."""
+    keys = distinct(lambda: person(random, split), random.randint(longest // 4, longest * 2 // 3))
     lines = [f"{key}: {_word(random, split)}" for key in keys]
     return "\n".join([*lines, *random.sample(lines, len(lines))])
 

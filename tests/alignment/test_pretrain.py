@@ -2,10 +2,13 @@
 
 import json
 import random
+from types import SimpleNamespace
 
 import pytest
 
 from alignment.architecture import make_decoder
+from alignment.models import load_decoder
+from alignment.pretrain import _model as new_model
 from alignment.pretrain import run, sizes
 from alignment.recipe import load_recipe, make_recipe
 from alignment.sections import ArchitectureSection
@@ -161,6 +164,15 @@ def test_a_model_goes_on_with_its_own_tokenizer_as_an_adapter_where_lora_is_aske
     assert adapter.state["base"] == str(trained.model)
 
 
+@pytest.mark.parametrize("way", ["eager", "sdpa"])
+def test_attention_is_computed_as_the_recipe_says(trained, file, tmp_path, tokenizer, way):
+    chosen = {"attn_implementation": way}
+    new = recipe_of(file, tmp_path, model=chosen)
+    further = recipe_of(file, tmp_path, model={"path": str(trained.model), **chosen})
+    made = new_model(SimpleNamespace(recipe=new, tokenizer=tokenizer))["model"]
+    assert {model.config._attn_implementation for model in (made, load_decoder(further.model))} == {way}
+
+
 def test_texts_that_are_not_packed_are_left_out_and_listed_when_they_are_too_long(tmp_path):
     words = ["hearth " * count for count in (5, 60, 6, 7)]
     texts = tmp_path / "texts.jsonl"
@@ -198,7 +210,7 @@ def test_parameters_are_counted_with_the_embedding_once_and_without_it(tokenizer
     assert made["parameters"] == inner + (1 if tied else 2) * len(tokenizer) * 64
 
 
-@pytest.mark.parametrize("name", ["pretrain-small", "pretrain-8b"])
+@pytest.mark.parametrize("name", ["pretrain-small", "pretrain-8b", "pretrain-tiny-copying"])
 def test_the_recipes_that_ship_are_read_to_the_last_key(name, tmp_path):
     from alignment.pretrain import check
 

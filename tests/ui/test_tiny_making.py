@@ -1,4 +1,4 @@
-"""hearth-tiny's own recipes, run as they ship but for sizes and steps: the smoke version of what made the weights."""
+"""hearth-tiny's own recipes, run as they ship but for sizes, steps and compiling: the smoke version of what made it."""
 
 import json
 
@@ -9,7 +9,9 @@ from alignment.stages import train
 from ui.tiny.data import write
 
 SMALL = ("training.bf16=false", "register=false", "training.max_steps=2", "training.per_device_train_batch_size=2")
-PRETRAIN = (
+WHOLE = ("training.torch_compile=false",)
+NEW = (
+    *WHOLE,
     "architecture.hidden_size=64",
     "architecture.intermediate_size=64",
     "architecture.num_hidden_layers=1",
@@ -31,9 +33,17 @@ def place(tmp_path, monkeypatch):
 
 
 def test_every_stage_runs_on_what_the_one_before_left(place):
-    for stage, extra in (("pretrain", PRETRAIN), ("sft", ()), ("reward", ()), ("ppo", PPO), ("dpo", ())):
-        folder = train(load_recipe(f"{stage}-tiny", [*SMALL, *extra]))
-        assert folder.state["status"] == "finished", stage
+    stages = {
+        "pretrain-tiny-copying": NEW,
+        "pretrain-tiny": WHOLE,
+        "sft-tiny": (),
+        "reward-tiny": (),
+        "ppo-tiny": PPO,
+        "dpo-tiny": (),
+    }
+    for recipe, extra in stages.items():
+        folder = train(load_recipe(recipe, [*SMALL, *extra]))
+        assert folder.state["status"] == "finished", recipe
         assert (folder.model / "model.safetensors").is_file() or (folder.model / "adapter_model.safetensors").is_file()
     assert folder.path.resolve() == place / "runs/hearth-tiny-dpo"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from alignment.tiny import rows
 from alignment.tiny.arithmetic import drill, problem
-from alignment.tiny.copying import copied, looked_up
+from alignment.tiny.copying import LONGEST, copied, looked_up
 from alignment.tiny.dialogue import SMALL_TALK, dialogue
 from alignment.tiny.errands import errand
 from alignment.tiny.facts import grounded
@@ -48,22 +48,29 @@ class Counts:
         return Counts(**{name: max(1, round(count * factor)) if count else 0 for name, count in counts.items()})
 
 
+COPYING = Counts(solved=2000, direct=1000, grounded=4000, errands=500, dialogues=1000, orders=1000, copied=60000)
 PRETRAIN = Counts(
-    drills=5000, copied=6000, solved=14000, direct=3000, grounded=11000, errands=2500, dialogues=3000, orders=2500,
-    paragraphs=1000, problems=400, small_talk=300,
+    drills=25000, copied=20000, solved=80000, direct=15000, grounded=60000, errands=12500, dialogues=15000,
+    orders=12500, paragraphs=2000, problems=1000, small_talk=1000,
 )  # fmt: skip
-SFT = Counts(solved=2250, direct=750, grounded=2750, errands=1250, dialogues=750, orders=750, small_talk=150)
+SFT = Counts(solved=4500, direct=1500, grounded=5500, errands=2500, dialogues=1500, orders=1500, small_talk=300)
 
 PAIRS, PROMPTS = 1500, 1500
 HOUSED = 0.12
 """The part of as many rows as supervised training has that stand in the plain text too: so the tokenizer knows the
 words of the house's prompts."""
+MOST_COPIED = 6
+"""Words of a list in the first stage, whose rows are short: there a list and its copy stand in one row."""
 
 
 def write(folder: Path, scale: float, seed: int, books: Path | None, school: Path | None) -> dict[str, int]:
     """The training files, and how many rows each has. Without public files their rows are left out."""
     folder.mkdir(parents=True, exist_ok=True)
     made = {
+        "copying": [
+            *pretraining(seeded(seed, "copying"), COPYING.scaled(scale), None, None, MOST_COPIED),
+            *housed(seeded(seed, "words"), SFT.scaled(scale * HOUSED)),
+        ],
         "pretrain": [
             *pretraining(seeded(seed, "pretrain"), PRETRAIN.scaled(scale), books, school),
             *housed(seeded(seed, "housed"), SFT.scaled(scale * HOUSED)),
@@ -85,12 +92,14 @@ def seeded(seed: int, what: str) -> Random:
     return Random(f"{seed} {what}")  # noqa: S311  # the same rows for the same seed; no secret
 
 
-def pretraining(random: Random, counts: Counts, books: Path | None, school: Path | None) -> list[Row]:
-    """Rows of text in a drawn order."""
+def pretraining(
+    random: Random, counts: Counts, books: Path | None, school: Path | None, longest: int = LONGEST
+) -> list[Row]:
+    """Rows of text in a drawn order. `longest`: the words of a copied list, at most."""
     agents = Conversations()
     made = [
         *_times(counts.drills, lambda: {"text": "\n".join(drill(random) for _ in range(12))}),
-        *_times(counts.copied, lambda: {"text": random.choice((copied, looked_up))(random, "train")}),
+        *_times(counts.copied, lambda: {"text": random.choice((copied, looked_up))(random, "train", longest)}),
         *_times(counts.solved, lambda: _solved(random)),
         *_times(counts.direct, lambda: _direct(random)),
         *_times(counts.grounded, lambda: _short_grounded(random)),
@@ -155,7 +164,7 @@ def _short_grounded(random: Random) -> Row:
 
 
 def _house_grounded(random: Random) -> list[Row]:
-    case = grounded(random, "train", most=4)
+    case = grounded(random, "train")
     answer = wordy(case) if random.random() < 0.3 else brief(case)
     return rows.house_grounded(case, answer, random)
 
