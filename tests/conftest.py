@@ -51,13 +51,18 @@ LONG = ("vllm", "browser")
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config, items):
-    """For `--dist loadgroup`: a file stays with a process; vLLM is started, the digits' judge trained, once."""
+    """For `--dist loadgroup`: a file stays with a process; vLLM is started, the digits' judge trained, once.
+
+    A test in the browser has a second try, which the summary lists: its waits are as long as two busy cores let them be.
+    """
     groups = {}
     for item in items:
         groups.setdefault(group_of(item), []).append(item)
     for name, members in groups.items():
         for item in members:
             item.add_marker(pytest.mark.xdist_group(name))
+            if "chromium" in item.fixturenames:
+                item.add_marker(pytest.mark.flaky(reruns=1))
     if hasattr(config, "workerinput"):
         items[:] = [item for _, members in sorted(groups.items(), key=turn) for item in members]
 
@@ -75,6 +80,17 @@ def turn(group):
     name, members = group
     slow = any(item.get_closest_marker("slow") for item in members)
     return LONG.index(name) if name in LONG else len(LONG), not slow, -len(members)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Of a failed test in the browser, what its page showed."""
+    report = yield
+    page = item.funcargs.get("window") if hasattr(item, "funcargs") else None
+    if report.when == "call" and report.failed and page is not None:
+        with suppress(Exception):
+            report.sections.append(("page", f"{page.url}\n{page.inner_text('body', timeout=2000)}"))
+    return report
 
 
 running_vllm = []
