@@ -20,6 +20,15 @@ OWNED = (
     "{n} buys {a} {t}.",
     "There are {a} {t} in the {x} of {n}.",
     "{n} takes {a} {t} to the market.",
+    "{n} owns {a} {t}.",
+    "{n} keeps {a} {t} in a {x}.",
+    "At first {n} has {a} {t}.",
+    "{n} starts with {a} {t}.",
+    "A {x} of {n} holds {a} {t}.",
+    "In the morning {n} has {a} {t}.",
+    "In a {x} {n} has {a} {t}.",
+    "On the table of {n} there are {a} {t}.",
+    "{n} has a {x} with {a} {t} in it.",
     "In the {x} of {n} there are {a} {t}.",
 )
 PACKED = (
@@ -27,6 +36,12 @@ PACKED = (
     "{n} buys {b} {x}s of {a} {t}.",
     "There are {a} {t} in each of the {b} {x}s of {n}.",
     "{n} fills {b} {x}s with {a} {t} each.",
+    "{n} owns {b} {x}s, and each holds {a} {t}.",
+    "Each of the {b} {x}s of {n} holds {a} {t}.",
+    "{n} has {b} {x}s. There are {a} {t} in each {x}.",
+    "{n} puts {a} {t} into each of {b} {x}s.",
+    "{n} gets {b} {x}s. Each {x} holds {a} {t}.",
+    "In the house of {n} there are {b} {x}s with {a} {t} each.",
     "{n} finds {b} {x}s. In each of them there are {a} {t}.",
 )
 MORE = (
@@ -34,6 +49,13 @@ MORE = (
     "{n} finds {b} more {t}.",
     "Then {n} buys {b} more.",
     "{n} gets {b} {t} from {m}.",
+    "Then {m} brings {n} {b} more.",
+    "{n} receives {b} {t} from {m}.",
+    "After that {n} picks up {b} more {t}.",
+    "{b} more {t} come from {m}.",
+    "Later {n} buys another {b}.",
+    "Then {n} finds another {b} {t}.",
+    "Then {m} hands {b} {t} to {n}.",
     "Then {n} gets {b} more from {m}.",
 )
 FEWER = (
@@ -42,18 +64,35 @@ FEWER = (
     "Then {n} sells {b} of them.",
     "{m} takes {b} {t} away.",
     "{b} of the {t} break.",
+    "Then {n} loses {b} of them.",
+    "{n} gives away {b} {t}.",
+    "{m} buys {b} {t} from {n}.",
+    "Then {b} {t} get lost.",
+    "{n} uses up {b} of them.",
+    "Later {n} gives {m} {b} {t}.",
+    "Then {n} throws {b} {t} away.",
+    "{m} borrows {b} of them.",
     "Then {m} takes {b} of them away.",
 )
 TIMES = (
     "Then {n} gets {b} times as many.",
     "Soon {n} has {b} times as many.",
     "A year later {n} has {b} times as many {t}.",
+    "Now {n} has {b} times as many {t} as before.",
+    "In the end there are {b} times as many.",
+    "After a while {n} has {b} times as many.",
+    "Soon there are {b} times as many {t}.",
     "Then {n} has {b} times as many {t}.",
 )
 SHARED = (
     "{n} shares them equally among {b} friends.",
     "{n} puts them into {b} {x}s, the same number in each.",
     "Then {b} friends share the {t} equally.",
+    "{n} divides them equally among {b} friends.",
+    "{b} friends get equal shares of them.",
+    "{n} gives them to {b} friends, the same number to each.",
+    "The {t} are split equally among {b} children.",
+    "{b} children share them equally.",
     "The {t} are shared equally among {b} friends.",
 )
 HOW_MANY = (
@@ -61,12 +100,20 @@ HOW_MANY = (
     "How many {t} has {n} now?",
     "How many {t} are there now?",
     "How many {t} does {n} have in the end?",
+    "How many {t} are left?",
+    "What number of {t} does {n} have now?",
+    "How many {t} has {n} got now?",
+    "How many {t} are there in the end?",
+    "So how many {t} does {n} own?",
     "How many {t} has {n} in the end?",
 )
 EACH = (
     "How many {t} are there for each?",
     "How many {t} does each get?",
     "How many {t} are in each share?",
+    "How many {t} does each one receive?",
+    "How many {t} go to each?",
+    "How many {t} are there in each part?",
     "How many {t} are there in each share?",
 )
 CHANGES: dict[str, tuple[str, ...]] = {"+": MORE, "-": FEWER, "×": TIMES, "÷": SHARED}

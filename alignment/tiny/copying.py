@@ -1,4 +1,4 @@
-"""Drills in copying: lists said twice, and pairs looked up again in another order.
+"""Drills in copying: lists said twice, pairs looked up again in another order, words cited by their lines' numbers.
 
 Everything that a model does with invented names rests on finding an earlier place in the text and going on as it goes
 on there (induction, Olsson et al. 2022). Here half of all tokens train it; a question has one name in its answer.
@@ -25,6 +25,18 @@ def looked_up(random: Random, split: Split, longest: int = LONGEST) -> str:
     keys = distinct(lambda: person(random, split), random.randint(longest // 4, longest * 2 // 3))
     lines = [f"{key}: {_word(random, split)}" for key in keys]
     return "\n".join([*lines, *random.sample(lines, len(lines))])
+
+
+def cited(random: Random, split: Split, longest: int = LONGEST) -> str:
+    """Numbered lines of one to three words; then the words in another order, each with the number of its line."""
+    words = distinct(lambda: _word(random, split), random.randint(longest // 3, longest))
+    lines: list[list[str]] = []
+    while sum(map(len, lines)) < len(words):
+        begun = sum(map(len, lines))
+        lines.append(words[begun : begun + random.randint(1, 3)])
+    told = [f"[{number}] {', '.join(line)}" for number, line in enumerate(lines, 1)]
+    found = [f"{word} [{number}]." for number, line in enumerate(lines, 1) for word in line]
+    return "\n".join([*told, *random.sample(found, len(found))])
 
 
 def _word(random: Random, split: Split) -> str:

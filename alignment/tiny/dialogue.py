@@ -10,12 +10,28 @@ from alignment.tiny.words import Split, capitalised, person, wording
 Turns = list[tuple[str, str]]
 """What the user says and what the assistant answers, in order."""
 
-NAMED = ("My name is {n}.", "I am {n}.", "Hello, my name is {n}.", "Hello, I am {n}.")
+NAMED = (
+    "My name is {n}.",
+    "I am {n}.",
+    "Hello, my name is {n}.",
+    "Call me {n}.",
+    "People call me {n}.",
+    "This is {n}.",
+    "Hello, I am {n}.",
+)
 GREETED = "Hello {n}."
-WHO_AM_I = ("What is my name?", "Do you know my name?", "Who am I?", "Do you know who I am?")
+WHO_AM_I = (
+    "What is my name?",
+    "Do you know my name?",
+    "Who am I?",
+    "Tell me my name.",
+    "What am I called?",
+    "Can you tell me my name?",
+    "Do you know who I am?",
+)
 KNOWN = "You are {n}."
 NOTED = "I will remember it."
-TELL = ("Remember this: {f}", "{f}", "{f} Remember it.")
+TELL = ("Remember this: {f}", "{f}", "Please note: {f}", "Keep in mind: {f}", "{f} Remember it.")
 SMALL_TALK = (
     ("Hello", "Hello. What can I do for you?"),
     ("Hi", "Hello. What can I do for you?"),

@@ -34,6 +34,13 @@ SUMS = (
     "Calculate {a} {word} {b}.",
     "How much is {a} {sign} {b}?",
     "What is {a} {sign} {b}?",
+    "Work out {a} {sign} {b}.",
+    "{a} {sign} {b}",
+    "Compute {a} {word} {b}.",
+    "Tell me what {a} {word} {b} is.",
+    "What do you get for {a} {sign} {b}?",
+    "I need {a} {sign} {b}.",
+    "What does {a} {word} {b} make?",
     "Please calculate {a} {sign} {b}.",
     "How much is {a} {word} {b}?",
 )
@@ -41,25 +48,51 @@ STORIES = {
     "+": (
         "{n} has {a} {t} and gets {b} more. How many {t} does {n} have now?",
         "{n} buys {a} {t}, and {m} gives {n} {b} more. How many {t} has {n}?",
+        "There are {a} {t} in a box. {n} adds {b} more. How many are there now?",
+        "{n} owns {a} {t} and {m} owns {b}. How many {t} have they together?",
+        "On Monday {n} sells {a} {t}, on Tuesday {b}. How many {t} is that?",
         "{n} gets {a} {t}, then {b} more. How many {t} has {n} in the end?",
     ),
     "-": (
         "{n} has {a} {t} and gives {b} of them to {m}. How many {t} does {n} have now?",
         "{n} has {a} {t}. Then {n} sells {b} of them. How many {t} has {n}?",
+        "Of {a} {t} of {n}, {b} get lost. How many are left?",
+        "{n} owns {a} {t}. {m} takes {b} of them away. How many {t} are left?",
+        "There are {a} {t} in a box. {n} takes {b} out. How many are left?",
         "{n} buys {a} {t} and sells {b} of them. How many {t} has {n} in the end?",
     ),
     "*": (
         "{n} has {a} boxes with {b} {t} each. How many {t} does {n} have?",
         "There are {a} {t} in each of {b} boxes. How many {t} are there?",
+        "Each of {a} boxes holds {b} {t}. How many {t} are there?",
+        "{n} sells {a} {t} a day. How many {t} is that in {b} days?",
+        "{n} pays {a} coins for each of {b} {t}. How many coins is that?",
         "{n} buys {a} boxes of {b} {t}. How many {t} has {n}?",
     ),
 }
-TIME = ("What time is it?", "What time is it now?", "How late is it?", "How late is it now?")
-DAY = ("Which day is it today?", "What day is it?", "What day of the week is it today?", "Which day of the week is it?")
+TIME = (
+    "What time is it?",
+    "What time is it now?",
+    "How late is it?",
+    "Tell me the time.",
+    "What does the clock say?",
+    "How late is it now?",
+)
+DAY = (
+    "Which day is it today?",
+    "What day is it?",
+    "What day of the week is it today?",
+    "Which day is today?",
+    "Tell me the day of the week.",
+    "Which day of the week is it?",
+)
 TIME_IN = (
     "What time is it in {c}?",
     "What time is it now in {c}?",
     "How late is it in {c}?",
+    "Tell me the time in {c}.",
+    "What does the clock say in {c}?",
+    "In {c}, what time is it?",
     "How late is it now in {c}?",
 )
 UNKNOWN = "The knowledge base does not say."
@@ -164,6 +197,9 @@ SEVERAL = (
     "What is the price of {k} times {s}?",
     "How much does {k} times {s} cost?",
     "How many coins is {k} times {s}?",
+    "How much do you pay for {k} times {s}?",
+    "I want to buy {s} {k} times. How many coins is that?",
+    "How many coins do I need for {k} times {s}?",
     "How many coins does {k} times {s} cost?",
 )
 

@@ -55,66 +55,143 @@ def _count(random: Random, split: Split) -> str:
 
 RELATIONS = (
     Relation(
-        ("{s} was born in {v}.", "{v} is the town where {s} was born.", "The town where {s} was born is {v}."),
-        ("Where was {s} born?", "In which town was {s} born?", "What is the town where {s} was born?"),
+        (
+            "{s} was born in {v}.", "{v} is the town where {s} was born.", "The birthplace of {s} is {v}.",
+            "{s} comes from {v}.", "It was in {v} that {s} was born.", "{v} is the birthplace of {s}.",
+            "The town where {s} was born is {v}.",
+        ),
+        (
+            "Where was {s} born?", "In which town was {s} born?", "What is the birthplace of {s}?",
+            "Where does {s} come from?", "Which town was {s} born in?", "From which town does {s} come?",
+            "What is the town where {s} was born?",
+        ),
         place,
     ),
     Relation(
-        ("{s} lives in {v}.", "The home of {s} is in {v}.", "{v} is the town where {s} lives."),
-        ("Where does {s} live?", "Where is the home of {s}?", "In which town does {s} live?"),
+        (
+            "{s} lives in {v}.", "The home of {s} is in {v}.", "{s} has a house in {v}.", "{s} has settled in {v}.",
+            "The house of {s} stands in {v}.", "{v} is where {s} has settled.", "{v} is the town where {s} lives.",
+        ),
+        (
+            "Where does {s} live?", "Where is the home of {s}?", "Which town does {s} live in?",
+            "Where has {s} settled?", "Where does {s} have a house?", "In what town is the house of {s}?",
+            "In which town does {s} live?",
+        ),
         place,
     ),
     Relation(
-        ("{s} works as a {v}.", "The work of {s} is that of a {v}.", "As a {v}, {s} works every day."),
-        ("What is the work of {s}?", "As what does {s} work?", "What work does {s} do?"),
+        (
+            "{s} works as a {v}.", "The work of {s} is that of a {v}.", "{s} is a {v} by trade.",
+            "{s} earns a living as a {v}.", "{s} follows the trade of a {v}.", "The trade of {s} is that of a {v}.",
+            "As a {v}, {s} works every day.",
+        ),
+        (
+            "What is the work of {s}?", "As what does {s} work?", "What is {s} by trade?",
+            "What does {s} do for a living?", "Which trade does {s} follow?", "What is the trade of {s}?",
+            "What work does {s} do?",
+        ),
         _one_of(TRADES),
     ),
     Relation(
-        ("{s} is married to {v}.", "{v} and {s} are married.", "It is {v} to whom {s} is married."),
-        ("Who is married to {s}?", "To whom is {s} married?", "{s} is married to whom?"),
+        (
+            "{s} is married to {v}.", "{v} and {s} are married.", "{s} has married {v}.",
+            "{s} and {v} are husband and wife.", "The spouse of {s} is {v}.", "{v} is the spouse of {s}.",
+            "It is {v} to whom {s} is married.",
+        ),
+        (
+            "Who is married to {s}?", "To whom is {s} married?", "Who is the spouse of {s}?",
+            "Whom has {s} married?", "With whom is {s} married?", "What is the name of the spouse of {s}?",
+            "{s} is married to whom?",
+        ),
         person,
     ),
     Relation(
-        ("{s} owns {v}.", "There are {v} in the house of {s}.", "In the house of {s} there are {v}."),
-        ("What does {s} own?", "What is in the house of {s}?", "What is there in the house of {s}?"),
+        (
+            "{s} owns {v}.", "There are {v} in the house of {s}.", "{s} keeps {v} at home.", "{s} has bought {v}.",
+            "{s} possesses {v}.", "{s} is the owner of {v}.", "In the house of {s} there are {v}.",
+        ),
+        (
+            "What does {s} own?", "What is in the house of {s}?", "What does {s} possess?",
+            "What does {s} keep at home?", "What has {s} bought?", "Of what is {s} the owner?",
+            "What is there in the house of {s}?",
+        ),
         _count,
     ),
     Relation(
-        ("{s} goes to the market on {v}.", "On {v}, {s} goes to the market.", "It is {v} when {s} goes to the market."),
+        (
+            "{s} goes to the market on {v}.", "On {v}, {s} goes to the market.", "{s} visits the market on {v}.",
+            "{v} is the market day of {s}.", "{s} can be met at the market on {v}.", "The market day of {s} is {v}.",
+            "It is {v} when {s} goes to the market.",
+        ),
         (
             "When does {s} go to the market?",
             "On which day does {s} go to the market?",
+            "When does {s} visit the market?", "What is the market day of {s}?",
+            "On what day does {s} visit the market?", "On which day can {s} be met at the market?",
             "Which day does {s} go to the market?",
         ),
         _one_of(DAYS),
     ),
     Relation(
-        ("{s} was made in {v}.", "In {v}, somebody made {s}.", "The year in which somebody made {s} is {v}."),
-        ("When was {s} made?", "In which year was {s} made?", "What is the year in which {s} was made?"),
+        (
+            "{s} was made in {v}.", "In {v}, somebody made {s}.", "{s} dates from {v}.", "{s} was built in {v}.",
+            "{v} is the year in which {s} was made.", "Somebody built {s} in {v}.",
+            "The year in which somebody made {s} is {v}.",
+        ),
+        (
+            "When was {s} made?", "In which year was {s} made?", "When was {s} built?",
+            "From which year does {s} date?", "In what year was {s} built?", "Which year does {s} date from?",
+            "What is the year in which {s} was made?",
+        ),
         _year,
         of_person=False,
     ),
     Relation(
-        ("{s} is kept in {v}.", "In {v} people keep {s}.", "People keep {s} in {v}."),
-        ("Where is {s} kept?", "In which town is {s} kept?", "Where do people keep {s}?"),
+        (
+            "{s} is kept in {v}.", "In {v} people keep {s}.", "{s} stands in {v}.", "{s} can be seen in {v}.",
+            "{v} is the town that keeps {s}.", "You find {s} in {v}.", "People keep {s} in {v}.",
+        ),
+        (
+            "Where is {s} kept?", "In which town is {s} kept?", "Where does {s} stand?", "Where can {s} be seen?",
+            "Where do you find {s}?", "Which town keeps {s}?", "Where do people keep {s}?",
+        ),
         place,
         of_person=False,
     ),
     Relation(
-        ("{s} belongs to {v}.", "{v} is the owner of {s}.", "The owner of {s} is {v}."),
-        ("To whom does {s} belong?", "Who is the owner of {s}?", "Who owns {s}?"),
+        (
+            "{s} belongs to {v}.", "{v} is the owner of {s}.", "{s} is the property of {v}.",
+            "{s} is in the hands of {v}.", "{v} holds {s}.", "{v} owns {s}.", "The owner of {s} is {v}.",
+        ),
+        (
+            "To whom does {s} belong?", "Who is the owner of {s}?", "Whose property is {s}?",
+            "In whose hands is {s}?", "Who holds {s}?", "What is the name of the owner of {s}?", "Who owns {s}?",
+        ),
         person,
         of_person=False,
     ),
     Relation(
-        ("{s} is painted {v}.", "The colour of {s} is {v}.", "{v} is the colour of {s}."),
-        ("What is the colour of {s}?", "Which colour is {s}?", "What colour is {s} painted?"),
+        (
+            "{s} is painted {v}.", "The colour of {s} is {v}.", "{s} is of a {v} colour.", "They painted {s} {v}.",
+            "The paint of {s} is {v}.", "{s} has a {v} colour.", "{v} is the colour of {s}.",
+        ),
+        (
+            "What is the colour of {s}?", "Which colour is {s}?", "In which colour is {s} painted?",
+            "Of which colour is {s}?", "What colour has {s}?", "How is {s} painted?", "What colour is {s} painted?",
+        ),
         _one_of(COLOURS),
         of_person=False,
     ),
     Relation(
-        ("{s} costs {v}.", "The price of {s} is {v}.", "For {v} you can buy {s}."),
-        ("What is the price of {s}?", "How much does {s} cost?", "For how much can you buy {s}?"),
+        (
+            "{s} costs {v}.", "The price of {s} is {v}.", "{s} is sold for {v}.", "{s} is worth {v}.",
+            "You pay {v} for {s}.", "{v} is the price of {s}.", "For {v} you can buy {s}.",
+        ),
+        (
+            "What is the price of {s}?", "How much does {s} cost?", "What does {s} cost?",
+            "For how much is {s} sold?", "How much is {s} worth?", "How much do you pay for {s}?",
+            "For how much can you buy {s}?",
+        ),
         _price,
         of_person=False,
     ),

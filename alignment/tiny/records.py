@@ -26,6 +26,11 @@ TOLD = (
     "{count} {thing} for {name}, to be sent on {day}.",
     "By {day} we have to send {name} {count} {thing}.",
     "For {name}: {count} {thing}, {day}.",
+    "{name} orders {count} {thing} for {day}.",
+    "We owe {name} {count} {thing}, and {day} is the day.",
+    "On {day}, {name} needs {count} {thing}.",
+    "Send {count} {thing} to {name} by {day}.",
+    "{count} {thing} go to {name} on {day}.",
     "Please send {name} {count} {thing} on {day}.",
     "{name} wants to have {count} {thing} by {day}.",
 )

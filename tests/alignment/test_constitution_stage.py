@@ -238,8 +238,11 @@ def test_the_recipes_that_ship(name):
     assert constitution_stage._way(loaded).principles
 
 
-def test_a_model_in_process_runs_the_stage(recipe, tiny_llama):
-    folder = constitution_stage.run(recipe(rows=2, embedded=str(tiny_llama), max_tokens=8))
+@pytest.mark.parametrize("model", ["tiny_llama", "hearth_tiny"])
+def test_a_model_in_process_runs_the_stage(recipe, model, request):
+    found = request.getfixturevalue(model)
+    embedded = "hearth-tiny" if model == "hearth_tiny" else str(found)
+    folder = constitution_stage.run(recipe(rows=2, embedded=embedded, max_tokens=8))
     metrics = folder.state["metrics"]
     assert metrics["failed"] == 0
     assert metrics["sft_rows"] + sum(metrics["sft_left_out"].values()) == 2

@@ -11,7 +11,7 @@ from typing import Any
 
 from alignment.tiny import rows
 from alignment.tiny.arithmetic import drill, problem
-from alignment.tiny.copying import LONGEST, copied, looked_up
+from alignment.tiny.copying import LONGEST, cited, copied, looked_up
 from alignment.tiny.dialogue import SMALL_TALK, dialogue
 from alignment.tiny.errands import errand
 from alignment.tiny.facts import grounded
@@ -50,10 +50,10 @@ class Counts:
 
 COPYING = Counts(solved=2000, direct=1000, grounded=4000, errands=500, dialogues=1000, orders=1000, copied=60000)
 PRETRAIN = Counts(
-    drills=25000, copied=20000, solved=80000, direct=15000, grounded=60000, errands=12500, dialogues=15000,
-    orders=12500, paragraphs=2000, problems=1000, small_talk=1000,
+    drills=17000, copied=16000, solved=56000, direct=8000, grounded=48000, errands=9000, dialogues=10000, orders=8000,
+    paragraphs=1400, problems=700, small_talk=700,
 )  # fmt: skip
-SFT = Counts(solved=4500, direct=1500, grounded=5500, errands=2500, dialogues=1500, orders=1500, small_talk=300)
+SFT = Counts(solved=3400, direct=1100, grounded=4400, errands=2000, dialogues=1100, orders=1100, small_talk=200)
 
 PAIRS, PROMPTS = 1500, 1500
 HOUSED = 0.12
@@ -99,7 +99,7 @@ def pretraining(
     agents = Conversations()
     made = [
         *_times(counts.drills, lambda: {"text": "\n".join(drill(random) for _ in range(12))}),
-        *_times(counts.copied, lambda: {"text": random.choice((copied, looked_up))(random, "train", longest)}),
+        *_times(counts.copied, lambda: {"text": random.choice((copied, looked_up, cited))(random, "train", longest)}),
         *_times(counts.solved, lambda: _solved(random)),
         *_times(counts.direct, lambda: _direct(random)),
         *_times(counts.grounded, lambda: _short_grounded(random)),
