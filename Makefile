@@ -44,7 +44,7 @@ align: $(VENV)/.align ## add what training needs: `hearth align`
 
 tiny: $(VENV)/.align ## train hearth-tiny again from nothing; BOOKS=file and SCHOOL=file add public text, docs/hearth-tiny.md says which
 	@$(BIN)/hearth tiny data --out runs/hearth-tiny/data $(if $(BOOKS),--books "$(BOOKS)") $(if $(SCHOOL),--school "$(SCHOOL)")
-	@for recipe in pretrain-tiny-copying pretrain-tiny sft-tiny; do \
+	@for recipe in pretrain-tiny-copying pretrain-tiny pretrain-tiny-recall sft-tiny; do \
 		OMP_NUM_THREADS=1 $(BIN)/accelerate launch --config_file alignment/accelerate/cpu-two.yaml \
 			-m alignment.$${recipe%%-*} --config $$recipe --resume || exit 1; done
 	@for stage in reward ppo dpo; do $(BIN)/hearth align $$stage --config $$stage-tiny --resume || exit 1; done

@@ -24,10 +24,10 @@ def test_data_are_rows_that_the_recipes_read(hearth, house):
     assert made.code == 0, made.err
     assert made.json["left_out"] == ["--books", "--school"]
     assert "without --books" in made.err
-    recipes = [yaml.safe_load(path.read_text()) for path in RECIPES.glob("*-tiny.yaml")]
-    read = {recipe["stage"]: Path(recipe["data"]["train"]).name for recipe in recipes}
-    assert {f"made/{file}" for file in read.values()} == set(made.json["files"])
-    for stage, file in read.items():
+    recipes = [yaml.safe_load(path.read_text()) for path in RECIPES.glob("*-tiny*.yaml")]
+    read = {(recipe["stage"], Path(recipe["data"]["train"]).name) for recipe in recipes}
+    assert {f"made/{file}" for _, file in read} == set(made.json["files"])
+    for stage, file in read:
         rows = load_data(DataSection(train=str(house / "made" / file), deduplicate=False), stage)
         assert len(rows.train) == made.json["files"][f"made/{file}"] > 0
 
@@ -79,7 +79,7 @@ def test_what_cannot_be_measured_is_said_at_once(hearth, knows, monkeypatch, arg
     assert run.code == 2 and said in run.err
 
 
-def test_without_a_decoder_there_is_nothing_to_measure(hearth, monkeypatch):
+def test_without_a_decoder_there_is_nothing_to_measure(hearth, monkeypatch, no_tiny):
     monkeypatch.setattr(wiring, "find_decoder", lambda choice: None)
     run = hearth("tiny", "measure")
     assert run.code == 2 and "Name a model's folder" in run.err

@@ -36,6 +36,7 @@ def test_every_stage_runs_on_what_the_one_before_left(place):
     stages = {
         "pretrain-tiny-copying": NEW,
         "pretrain-tiny": WHOLE,
+        "pretrain-tiny-recall": WHOLE,
         "sft-tiny": (),
         "reward-tiny": (),
         "ppo-tiny": PPO,

@@ -53,6 +53,9 @@ PRETRAIN = Counts(
     drills=17000, copied=16000, solved=56000, direct=8000, grounded=48000, errands=9000, dialogues=10000, orders=8000,
     paragraphs=1400, problems=700, small_talk=700,
 )  # fmt: skip
+RECALL = Counts(
+    drills=2000, copied=30000, solved=12000, direct=1000, grounded=20000, errands=1500, dialogues=3000, orders=2000
+)
 SFT = Counts(solved=3400, direct=1100, grounded=4400, errands=2000, dialogues=1100, orders=1100, small_talk=200)
 
 PAIRS, PROMPTS = 1500, 1500
@@ -60,7 +63,7 @@ HOUSED = 0.12
 """The part of as many rows as supervised training has that stand in the plain text too: so the tokenizer knows the
 words of the house's prompts."""
 MOST_COPIED = 6
-"""Words of a list in the first stage, whose rows are short: there a list and its copy stand in one row."""
+"""Words of a list in the stages whose rows are short: there a list and its copy stand in one row."""
 
 
 def write(folder: Path, scale: float, seed: int, books: Path | None, school: Path | None) -> dict[str, int]:
@@ -75,6 +78,7 @@ def write(folder: Path, scale: float, seed: int, books: Path | None, school: Pat
             *pretraining(seeded(seed, "pretrain"), PRETRAIN.scaled(scale), books, school),
             *housed(seeded(seed, "housed"), SFT.scaled(scale * HOUSED)),
         ],
+        "recall": pretraining(seeded(seed, "recall"), RECALL.scaled(scale), None, None, MOST_COPIED),
         "sft": supervised(seeded(seed, "sft"), SFT.scaled(scale)),
         "pairs": preferred(seeded(seed, "pairs"), pair, max(1, round(PAIRS * scale))),
         "prompts": preferred(seeded(seed, "prompts"), prompt, max(1, round(PROMPTS * scale))),
