@@ -53,7 +53,7 @@ LONG = ("vllm", "browser")
 def pytest_collection_modifyitems(config, items):
     """For `--dist loadgroup`: a file stays with a process; vLLM is started, the digits' judge trained, once.
 
-    A test in the browser has a second try, which the summary lists: its waits are as long as two busy cores let them be.
+    A test in the browser has a second try, which the summary lists: its waits are for two busy cores.
     """
     groups = {}
     for item in items:
