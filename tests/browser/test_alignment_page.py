@@ -56,6 +56,7 @@ def test_without_the_packages_of_training_it_says_what_to_install(open_view, mon
 
 
 def test_training_begins_with_a_recipe_whose_model_is_there(open_view, monkeypatch):
+    monkeypatch.setattr(align_recipe_view, "choices", dict)
     assert open_view("train").selectbox(key="align_recipe").value == "pretrain-small"
     monkeypatch.setattr(align_recipe_view, "choices", lambda: {"some/model": "some/model"})
     assert open_view("train").selectbox(key="align_recipe").value == "sft-small"
