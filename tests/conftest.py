@@ -53,7 +53,7 @@ LONG = ("vllm", "browser")
 def pytest_collection_modifyitems(config, items):
     """For `--dist loadgroup`: a file stays with a process; vLLM is started, the digits' judge trained, once.
 
-    A test in the browser has a second try, which the summary lists: its waits are for two busy cores.
+    A wait in the browser that ran out has a second try, which the summary lists; what is asserted has one.
     """
     groups = {}
     for item in items:
@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(config, items):
         for item in members:
             item.add_marker(pytest.mark.xdist_group(name))
             if "chromium" in item.fixturenames:
-                item.add_marker(pytest.mark.flaky(reruns=1))
+                item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["TimeoutError"]))
     if hasattr(config, "workerinput"):
         items[:] = [item for _, members in sorted(groups.items(), key=turn) for item in members]
 
@@ -86,7 +86,7 @@ def turn(group):
 def pytest_runtest_makereport(item, call):
     """Of a failed test in the browser, what its page showed."""
     report = yield
-    page = item.funcargs.get("window") if hasattr(item, "funcargs") else None
+    page = getattr(item, "funcargs", {}).get("window")
     if report.when == "call" and report.failed and page is not None:
         with suppress(Exception):
             report.sections.append(("page", f"{page.url}\n{page.inner_text('body', timeout=2000)}"))
