@@ -7,7 +7,7 @@ Both answer the same questions through `KnowledgeBase.ask`, with its defaults, f
 - held-out facts of hearth-tiny's own kind (`ui.tiny.held_out`), a knowledge base of one to five files for each;
 - SQuAD 1.1, the seven articles that report, where its file is there (`benchmarks.squad`).
 
-An answer is right when it holds an accepted one, in any case and spacing, and where there is none, when it refuses.
+An answer is right when it holds an accepted one, both normalised as SQuAD's are; where there is none, when it refuses.
 Intervals are 95%, Wilson's. There is no bar: the figures are for choosing a default.
 """
 
@@ -23,6 +23,7 @@ from pathlib import Path
 from benchmarks.answers import Share
 from benchmarks.squad import FILE, TUNED_ON, Article, RememberingEmbedder, index, read
 from decoder import EmbeddedDecoder
+from prompts.extract_text import normalized
 from rag import Answer, KnowledgeBase
 from ui.tiny.held_out import drawn
 
@@ -39,12 +40,8 @@ class Asked:
         """Whether it holds an accepted answer, or refuses where there is none."""
         if not self.accepted:
             return answer.refused
-        said = _plain(answer.text)
-        return not answer.refused and any(_plain(accepted) in said for accepted in self.accepted)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
+        said = normalized(answer.text)
+        return not answer.refused and any(normalized(accepted) in said for accepted in self.accepted)
 
 
 def facts(cases: int, folder: Path, embedder: RememberingEmbedder) -> Iterator[Asked]:
