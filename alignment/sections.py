@@ -23,7 +23,7 @@ class ModelSection:
             `lora` then says nothing.
         dtype: of the weights in training; float32 on a CPU.
         attn_implementation: how transformers computes attention; "auto" leaves it to transformers. On a CPU "eager" is
-            faster for short rows, and the more so under `training.torch_compile`.
+            worth a try for short rows, with `training.torch_compile`.
         quantization: "4bit" loads the frozen base in NF4 (QLoRA, Dettmers et al. 2023); needs a GPU and bitsandbytes.
         chat_template: a Jinja file in place of the tokenizer's own template.
     """

@@ -9,9 +9,9 @@ from alignment.stages import train
 from ui.tiny.data import write
 
 SMALL = ("training.bf16=false", "register=false", "training.max_steps=2", "training.per_device_train_batch_size=2")
-WHOLE = ("training.torch_compile=false",)
+UNCOMPILED = ("training.torch_compile=false",)
 NEW = (
-    *WHOLE,
+    *UNCOMPILED,
     "architecture.hidden_size=64",
     "architecture.intermediate_size=64",
     "architecture.num_hidden_layers=1",
@@ -35,8 +35,8 @@ def place(tmp_path, monkeypatch):
 def test_every_stage_runs_on_what_the_one_before_left(place):
     stages = {
         "pretrain-tiny-copying": NEW,
-        "pretrain-tiny": WHOLE,
-        "pretrain-tiny-recall": WHOLE,
+        "pretrain-tiny": UNCOMPILED,
+        "pretrain-tiny-recall": UNCOMPILED,
         "sft-tiny": (),
         "reward-tiny": (),
         "ppo-tiny": PPO,
