@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from decoder.constraint import validate
 from decoder.errors import ConstraintIgnored, ConstraintRefused, MissingExtra
 from decoder.schema import as_mapping, subschemas
+from decoder.spelled_tokens import Spelled
 from decoder.types import Constraint
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class MaskCompiler:
             tokenizer, vocab_size=vocab_size, stop_token_ids=sorted(end_tokens)
         )
         self.vocab_size = vocab_size
+        self._spelled = Spelled(info.decoded_vocab)
         self._compiler = xgrammar.GrammarCompiler(info, max_threads=2, cache_limit_bytes=256 * 2**20)
 
     def compile(self, constraint: Constraint) -> Any:
@@ -88,7 +90,7 @@ class MaskCompiler:
     def masks(self, constraint: Constraint, rows: int) -> list[Mask]:
         """A fresh mask for each of `rows` completions. Raises ConstraintRefused."""
         compiled = self.compile(constraint)
-        return [Mask(compiled, self.vocab_size) for _ in range(rows)]
+        return [Mask(compiled, self.vocab_size, self._spelled) for _ in range(rows)]
 
 
 def _written(value: Any) -> str:
@@ -99,11 +101,12 @@ def _written(value: Any) -> str:
 class Mask:
     """What one completion may go on with."""
 
-    def __init__(self, compiled: Any, vocab_size: int) -> None:
+    def __init__(self, compiled: Any, vocab_size: int, spelled: Spelled) -> None:
         import xgrammar
 
         self._matcher = xgrammar.GrammarMatcher(compiled)
         self._bits = xgrammar.allocate_token_bitmask(1, vocab_size)
+        self._spelled = spelled
 
     def apply(self, scores: torch.Tensor) -> None:
         """Set the scores, of shape (1, vocab), of forbidden tokens to -inf, in place; they are on the CPU."""
@@ -111,6 +114,7 @@ class Mask:
 
         if not self._matcher.is_terminated():
             self._matcher.fill_next_token_bitmask(self._bits, 0)
+            self._spelled.complete(self._bits[0], self._matcher)
             xgrammar.apply_token_bitmask_inplace(scores, self._bits)
 
     def accept(self, token: int) -> None:
