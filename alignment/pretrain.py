@@ -80,7 +80,13 @@ def new_tokenizer(recipe: Recipe, rows: Rows) -> Any:
 
     section = recipe.architecture
     texts = (row["text"] for row in rows)
-    return train_tokenizer(texts, section.vocab_size, section.max_position_embeddings, section.individual_digits)
+    return train_tokenizer(
+        texts,
+        section.vocab_size,
+        section.max_position_embeddings,
+        section.individual_digits,
+        section.isolated_capitals,
+    )
 
 
 def build(job: Job) -> Any:

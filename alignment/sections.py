@@ -42,6 +42,7 @@ class ArchitectureSection:
     """A Llama-architecture decoder made from nothing (`pretrain` without `model.path`), and its tokenizer.
 
     `individual_digits`: each digit is a token of its own, from which small models learn to calculate.
+    `isolated_capitals`: a name has the same tokens wherever it stands, from which small models learn to copy it.
     """
 
     hidden_size: int = 128
@@ -53,6 +54,7 @@ class ArchitectureSection:
     tie_word_embeddings: bool = True
     vocab_size: int = 2048
     individual_digits: bool = False
+    isolated_capitals: bool = False
 
 
 @dataclass(frozen=True, slots=True)

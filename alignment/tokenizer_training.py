@@ -42,7 +42,11 @@ CHAT_TEMPLATE = """\
 
 
 def train_tokenizer(
-    texts: Iterable[str], vocab_size: int, max_length: int, individual_digits: bool = False
+    texts: Iterable[str],
+    vocab_size: int,
+    max_length: int,
+    individual_digits: bool = False,
+    isolated_capitals: bool = False,
 ) -> PreTrainedTokenizerFast:
     """Byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) of at most `vocab_size` tokens.
 
@@ -51,11 +55,13 @@ def train_tokenizer(
     Args:
         max_length: the longest text, in tokens, that the model will take.
         individual_digits: no token holds more than one digit.
+        isolated_capitals: a space before a capital letter is a token of its own, so a name has the same tokens
+            after a space, at the beginning and in quotation marks.
 
     Raises:
         RecipeError: `vocab_size` is below SMALLEST.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     if vocab_size < SMALLEST:
@@ -63,7 +69,9 @@ def train_tokenizer(
         raise RecipeError("training the tokenizer", cause, f"Give at least {SMALLEST}")
     tokenizer = Tokenizer(models.BPE())
     digits = [pre_tokenizers.Digits(individual_digits=True)] if individual_digits else []
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    capitals = [pre_tokenizers.Split(Regex(r" (?=\p{Lu})"), "isolated")] if isolated_capitals else []
+    whole = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*digits, *capitals, whole])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,

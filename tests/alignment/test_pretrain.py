@@ -90,6 +90,18 @@ def test_the_same_texts_give_the_same_tokenizer(tokenizer, texts):
     assert len(tokenizer) == 320 and len(train_tokenizer(["ab"], 4096, 64)) < 300
 
 
+def test_digits_and_names_have_tokens_of_their_own_where_the_recipe_asks_for_it():
+    told = [f'{place} "Laketown", 348 times. The Laketown of Laketown: Laketown' for place in "ABCDE"] * 20
+    plain = train_tokenizer(told, 400, 64)
+    apart = train_tokenizer(told, 400, 64, individual_digits=True, isolated_capitals=True)
+    assert len(plain.tokenize("348")) < 3 and apart.tokenize("348") == ["3", "4", "8"]
+    assert apart.tokenize("Laketown") == ["Laketown"]
+    for text in (" Laketown", '"Laketown"', "of Laketown:"):
+        assert "Laketown" in apart.tokenize(text), text
+        assert apart.decode(apart(text).input_ids) == text
+    assert "Laketown" not in plain.tokenize(" Laketown")
+
+
 def test_of_a_conversation_the_answer_and_its_end_lie_between_the_markers(tokenizer):
     done = tokenizer.apply_chat_template(TALK, return_dict=True, return_assistant_tokens_mask=True)
     ids, mask = done["input_ids"], done["assistant_masks"]
