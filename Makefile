@@ -11,6 +11,8 @@ BOOKS ?=
 SCHOOL ?=
 PYTEST_ARGS ?=
 WORKERS ?= 2
+# For trainings: the C library keeps the memory of one step for the next.
+KEPT := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=200000000
 INPUTS := pyproject.toml constraints.txt
 # A user's Linux machine without a GPU would get several GB of CUDA with plain torch: prefer PyTorch's CPU builds there.
 define install_torch
@@ -44,8 +46,8 @@ align: $(VENV)/.align ## add what training needs: `hearth align`
 
 tiny: $(VENV)/.align ## train hearth-tiny again from nothing; BOOKS=file and SCHOOL=file add public text, docs/hearth-tiny.md says which
 	@$(BIN)/hearth tiny data --out runs/hearth-tiny/data $(if $(BOOKS),--books "$(BOOKS)") $(if $(SCHOOL),--school "$(SCHOOL)")
-	@for recipe in pretrain-tiny-copying pretrain-tiny pretrain-tiny-recall sft-tiny; do \
-		OMP_NUM_THREADS=1 $(BIN)/accelerate launch --config_file alignment/accelerate/cpu-two.yaml \
+	@for recipe in pretrain-tiny-copying pretrain-tiny sft-tiny-short sft-tiny; do \
+		OMP_NUM_THREADS=1 $(KEPT) $(BIN)/accelerate launch --config_file alignment/accelerate/cpu-two.yaml \
 			-m alignment.$${recipe%%-*} --config $$recipe --resume || exit 1; done
 	@for stage in reward ppo dpo; do $(BIN)/hearth align $$stage --config $$stage-tiny --resume || exit 1; done
 

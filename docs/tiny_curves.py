@@ -20,7 +20,7 @@ PICTURE = Path(__file__).resolve().parent / "pictures" / "hearth-tiny-curves.png
 DRAWN = {
     "copying": ("loss", "nats a token"),
     "pretrain": ("loss", "nats a token"),
-    "recall": ("loss", "nats a token"),
+    "short": ("loss", "nats a token of answers"),
     "sft": ("loss", "nats a token of answers"),
     "reward": ("loss", "nats a pair"),
     "ppo": ("reward", "reward model's score"),

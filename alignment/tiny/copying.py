@@ -12,6 +12,8 @@ from alignment.tiny.words import THINGS, Split, distinct, person, place
 
 LONGEST = 12
 """Words of a list, at most."""
+DIGITS = (1, 2, 2, 3, 3, 4, 5, 6, 7)
+"""Of a number: up to seven, as what calculators give."""
 
 
 def copied(random: Random, split: Split, longest: int = LONGEST) -> str:
@@ -40,8 +42,12 @@ def cited(random: Random, split: Split, longest: int = LONGEST) -> str:
 
 
 def _word(random: Random, split: Split) -> str:
-    kind = random.randrange(4)
+    kind = random.randrange(5)
     if kind < 2:
         return (person, place)[kind](random, split)
-    number = str(random.randint(2, 999))
-    return number if kind == 2 else f"{number} {random.choice(THINGS)}"
+    if kind == 2:
+        return f"{random.randint(2, 999)} {random.choice(THINGS)}"
+    if kind == 3 and random.random() < 0.3:
+        return f"{random.randrange(24):02}:{random.randrange(60):02}"
+    digits = random.choice(DIGITS)
+    return str(random.randrange(10 ** (digits - 1), 10**digits))

@@ -36,7 +36,7 @@ def test_every_stage_runs_on_what_the_one_before_left(place):
     stages = {
         "pretrain-tiny-copying": NEW,
         "pretrain-tiny": UNCOMPILED,
-        "pretrain-tiny-recall": UNCOMPILED,
+        "sft-tiny-short": (),
         "sft-tiny": (),
         "reward-tiny": (),
         "ppo-tiny": PPO,

@@ -50,20 +50,18 @@ class Counts:
 
 COPYING = Counts(solved=2000, direct=1000, grounded=4000, errands=500, dialogues=1000, orders=1000, copied=60000)
 PRETRAIN = Counts(
-    drills=17000, copied=16000, solved=56000, direct=8000, grounded=48000, errands=9000, dialogues=10000, orders=8000,
+    drills=17000, copied=14000, solved=60000, direct=6000, grounded=60000, errands=10000, dialogues=12000, orders=7000,
     paragraphs=1400, problems=700, small_talk=700,
 )  # fmt: skip
-RECALL = Counts(
-    drills=2000, copied=30000, solved=12000, direct=1000, grounded=20000, errands=1500, dialogues=3000, orders=2000
-)
-SFT = Counts(solved=3400, direct=1100, grounded=4400, errands=2000, dialogues=1100, orders=1100, small_talk=200)
+SHORT = Counts(solved=10000, direct=500, grounded=32000, errands=4000, dialogues=3000, orders=1500, small_talk=200)
+SFT = Counts(solved=3000, direct=500, grounded=4000, errands=1500, dialogues=500, orders=700, small_talk=150)
 
 PAIRS, PROMPTS = 1500, 1500
-HOUSED = 0.12
-"""The part of as many rows as supervised training has that stand in the plain text too: so the tokenizer knows the
-words of the house's prompts."""
+HOUSED = Counts(solved=408, direct=132, grounded=528, errands=240, dialogues=132, orders=132, small_talk=24)
+"""Rows of supervised training's kinds that stand in the plain text too: so the tokenizer knows the words of the
+house's prompts."""
 MOST_COPIED = 6
-"""Words of a list in the stages whose rows are short: there a list and its copy stand in one row."""
+"""Words of a list in the stage whose rows are short: there a list and its copy stand in one row."""
 
 
 def write(folder: Path, scale: float, seed: int, books: Path | None, school: Path | None) -> dict[str, int]:
@@ -72,13 +70,13 @@ def write(folder: Path, scale: float, seed: int, books: Path | None, school: Pat
     made = {
         "copying": [
             *pretraining(seeded(seed, "copying"), COPYING.scaled(scale), None, None, MOST_COPIED),
-            *housed(seeded(seed, "words"), SFT.scaled(scale * HOUSED)),
+            *housed(seeded(seed, "words"), HOUSED.scaled(scale)),
         ],
         "pretrain": [
             *pretraining(seeded(seed, "pretrain"), PRETRAIN.scaled(scale), books, school),
-            *housed(seeded(seed, "housed"), SFT.scaled(scale * HOUSED)),
+            *housed(seeded(seed, "housed"), HOUSED.scaled(scale)),
         ],
-        "recall": pretraining(seeded(seed, "recall"), RECALL.scaled(scale), None, None, MOST_COPIED),
+        "short": unhoused(seeded(seed, "short"), SHORT.scaled(scale)),
         "sft": supervised(seeded(seed, "sft"), SFT.scaled(scale)),
         "pairs": preferred(seeded(seed, "pairs"), pair, max(1, round(PAIRS * scale))),
         "prompts": preferred(seeded(seed, "prompts"), prompt, max(1, round(PROMPTS * scale))),
@@ -100,17 +98,10 @@ def pretraining(
     random: Random, counts: Counts, books: Path | None, school: Path | None, longest: int = LONGEST
 ) -> list[Row]:
     """Rows of text in a drawn order. `longest`: the words of a copied list, at most."""
-    agents = Conversations()
     made = [
         *_times(counts.drills, lambda: {"text": "\n".join(drill(random) for _ in range(12))}),
         *_times(counts.copied, lambda: {"text": random.choice((copied, looked_up, cited))(random, "train", longest)}),
-        *_times(counts.solved, lambda: _solved(random)),
-        *_times(counts.direct, lambda: _direct(random)),
-        *_times(counts.grounded, lambda: _short_grounded(random)),
-        *_times(counts.errands, lambda: rows.text(agents.of(errand(random, "train"))[1:])),
-        *_times(counts.dialogues, lambda: rows.text(_dialogue(random))),
-        *_times(counts.orders, lambda: _order(random)),
-        *_times(counts.small_talk, lambda: rows.text(rows.turns(*random.choice(SMALL_TALK)))),
+        *(rows.text(each) for each in short(random, counts)),
         *(paragraphs(books, random, counts.paragraphs) if books else ()),
         *(school_problems(school, random, counts.problems) if school else ()),
     ]
@@ -118,9 +109,28 @@ def pretraining(
     return made
 
 
+def short(random: Random, counts: Counts) -> list[list[Row]]:
+    """Conversations under a few words of instruction or none, kind by kind."""
+    agents = Conversations()
+    return [
+        *_times(counts.solved, lambda: _solved(random)),
+        *_times(counts.direct, lambda: _direct(random)),
+        *_times(counts.grounded, lambda: _grounded(random)),
+        *_times(counts.errands, lambda: agents.of(errand(random, "train"))[1:]),
+        *_times(counts.dialogues, lambda: _dialogue(random)),
+        *_times(counts.orders, lambda: _order(random)),
+        *_times(counts.small_talk, lambda: rows.turns(*random.choice(SMALL_TALK))),
+    ]
+
+
 def housed(random: Random, counts: Counts) -> list[Row]:
     """Conversations under the house's prompts, as text."""
     return [rows.text(row["messages"]) for row in supervised(random, counts, notes=False)]
+
+
+def unhoused(random: Random, counts: Counts) -> list[Row]:
+    """Conversations under a few words of instruction or none, in a drawn order."""
+    return _as_messages(random, short(random, counts))
 
 
 def supervised(random: Random, counts: Counts, notes: bool = True) -> list[Row]:
@@ -134,6 +144,10 @@ def supervised(random: Random, counts: Counts, notes: bool = True) -> list[Row]:
         *_times(counts.small_talk, lambda: rows.turns(*random.choice(SMALL_TALK))),
         *_errands(random, counts.errands, notes),
     ]
+    return _as_messages(random, made)
+
+
+def _as_messages(random: Random, made: list[list[Row]]) -> list[Row]:
     random.shuffle(made)
     return [{"messages": each} for each in made]
 
@@ -152,19 +166,19 @@ def _agents(names: tuple[str, ...], notes: bool) -> list[Conversations]:
     return [Conversations(names), *([Conversations((*names, "write_note"))] if notes else ())]
 
 
-def _solved(random: Random) -> Row:
+def _solved(random: Random) -> list[Row]:
     case = problem(random, "train")
-    return rows.text(rows.turns(case.question, case.solution, system=rows.STEPS))
+    return rows.turns(case.question, case.solution, system=rows.STEPS)
 
 
-def _direct(random: Random) -> Row:
+def _direct(random: Random) -> list[Row]:
     case = problem(random, "train")
-    return rows.text(rows.turns(case.question, str(case.answer), system=rows.NUMBER))
+    return rows.turns(case.question, str(case.answer), system=rows.NUMBER)
 
 
-def _short_grounded(random: Random) -> Row:
+def _grounded(random: Random) -> list[Row]:
     case = grounded(random, "train")
-    return rows.text(rows.short_grounded(case, brief(case)))
+    return rows.short_grounded(case, brief(case))
 
 
 def _house_grounded(random: Random) -> list[Row]:
@@ -177,9 +191,9 @@ def _dialogue(random: Random) -> list[Row]:
     return rows.turns(*(content for turn in dialogue(random, "train") for content in turn))
 
 
-def _order(random: Random) -> Row:
+def _order(random: Random) -> list[Row]:
     case = order(random, "train")
-    return rows.text(rows.turns(case.text, case.json, system=rows.FIELDS))
+    return rows.turns(case.text, case.json, system=rows.FIELDS)
 
 
 def _times(count: int, make: Callable[[], Any]) -> list[Any]:
