@@ -1,7 +1,8 @@
 """A stated preference, and pairs that show it: the answer first, in at most 30 words, with its citation.
 
-What is rejected says the same at length, leaves the citation out, or, where the passages do not tell, makes an answer
-up. `preferred` is the preference itself, for judging what was learnt.
+What is rejected says the same at length, leaves the citation out, refuses, or says something else that stands there;
+where the passages do not tell, it makes an answer up. `preferred` is the preference itself, for judging what was
+learnt.
 """
 
 from __future__ import annotations
@@ -52,8 +53,10 @@ def prompt(random: Random, split: Split) -> dict[str, Any]:
 
 
 def _rejected(case: Grounded, random: Random) -> str:
+    something = random.choice(case.passages).rstrip(".").split()[-1]
     if not case.answered:
-        return f"{random.choice(case.passages).rstrip('.').split()[-1]} [1]."
-    if random.random() < 0.6:
-        return wordy(case)
-    return f"{capitalised(case.span)}."
+        return f"{capitalised(something)} [{random.randint(1, len(case.passages))}]."
+    if capitalised(something) == capitalised(case.span.split()[-1]):
+        something = "Nothing"
+    others = (wordy(case), wordy(case), f"{capitalised(case.span)}.", REFUSAL, REFUSAL)
+    return random.choice((*others, f"{capitalised(something)} [{case.passage}]."))
