@@ -29,7 +29,7 @@ class World:
         self.secret.write_text(self.token)
         self.fd = os.open(self.secret, os.O_RDONLY)
         os.set_inheritable(self.fd, True)
-        self.victim = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        self.victim = subprocess.Popen(["sleep", "3600"], start_new_session=True)
         self.seen = []
         self._listen(folder)
         self._share()
