@@ -33,11 +33,12 @@ class Spelled:
 
     def complete(self, bits: torch.Tensor, matcher: Any) -> None:
         """Add to a mask, of shape (words of 32 tokens,) and int32, the tokens that the matcher accepts all the same."""
+        import numpy
+
         words = bits.numpy().view("uint32")
-        filled = [(at, int(words[at])) for at in words.nonzero()[0].tolist()]
-        if sum(word.bit_count() for _, word in filled) > FEW:
+        allowed = numpy.unpackbits(words.view("uint8"), bitorder="little").nonzero()[0].tolist()
+        if len(allowed) > FEW:
             return
-        allowed = [at * 32 + bit for at, word in filled for bit in range(32) if word >> bit & 1]
         for token in self._accepted(allowed, matcher):
             words[token // 32] |= 1 << (token % 32)
 
